@@ -1,0 +1,641 @@
+// SPDX-License-Identifier: MIT
+/*
+ * model.c - hubs, device table, register routing and time order.
+ *
+ * Owns struct model: the hubs with their devices, the queue of frames to come
+ * and the frame buffer. Implements the device side of the ONI v1.0 spec
+ * (device table, hubs, frames) with the hub-0 layout of the ONIX PCIe
+ * controller, gateware 2. One thread at a time; the caller sees to that.
+ *
+ * Time order: every device says when its next frame is due (header clock); a
+ * binary heap keyed by (due, address) yields them. Devices that have nothing
+ * to send sit at CLOCK_NEVER.
+ * A hub enters the table when its link is locked at a reset. If the link drops
+ * later its registers answer NACK; after a power cycle its devices hold their
+ * power-on values and stay silent until the next reset.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "source.h"
+#include "truth_spikes.h"
+
+#define HUB0_NDEVS	13
+#define DEV_INFO	0xfeu
+
+static const struct dev_class *const hub0_devs[HUB0_NDEVS] = {
+	[0] = &class_heartbeat,
+	[1] = &class_port,
+	[2] = &class_port,
+	[5] = &class_clock_out,
+	[6] = &class_analog,
+	[7] = &class_digital,
+	[10] = &class_memory,
+	[11] = &class_load,
+	[12] = &class_harp,
+};
+
+static const struct dev_class *const hs64_devs[] = {
+	&class_rhd2164, &class_bno055, &class_ts4231, &class_estim, &class_ostim,
+};
+
+static const struct dev_class *const rhs2116_devs[] = {
+	&class_rhs2116, &class_rhs2116, &class_rhs_trigger,
+};
+
+/* ---- small things ----------------------------------------------------- */
+int model_error(char *err, size_t errlen, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(err, errlen, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+/* ---- queue of frames to come ------------------------------------------ */
+static int heap_before(const struct dev *a, const struct dev *b)
+{
+	return a->due < b->due || (a->due == b->due && a->addr < b->addr);
+}
+
+static void heap_place(struct model *m, unsigned int i, struct dev *d)
+{
+	m->heap[i] = d;
+	d->heap_pos = i;
+}
+
+void dev_due(struct dev *d, uint64_t clock)
+{
+	struct model *m = d->m;
+	unsigned int i = d->heap_pos;
+
+	d->due = clock;
+	while (i && heap_before(d, m->heap[(i - 1) / 2])) {
+		heap_place(m, i, m->heap[(i - 1) / 2]);
+		i = (i - 1) / 2;
+	}
+	for (;;) {
+		unsigned int kid = 2 * i + 1;
+
+		if (kid + 1 < m->heap_len && heap_before(m->heap[kid + 1], m->heap[kid]))
+			kid++;
+		if (kid >= m->heap_len || !heap_before(m->heap[kid], d))
+			break;
+		heap_place(m, i, m->heap[kid]);
+		i = kid;
+	}
+	heap_place(m, i, d);
+}
+
+/* ---- frames ------------------------------------------------------------ */
+uint8_t *frame_begin(struct dev *d, uint64_t hub_clock)
+{
+	uint8_t *p = d->m->frame;
+
+	put64(p, d->due);
+	put32(p + 8, d->addr);
+	put32(p + 12, d->read_size);
+	put64(p + 16, hub_clock);
+	return p + 24;
+}
+
+void frame_emit(struct dev *d)
+{
+	struct model *m = d->m;
+	size_t len = FRAME_HEADER + d->read_size;
+
+	while (len & 3)
+		m->frame[len++] = 0;
+	m->env.emit(m->env.ctx, d->addr, m->frame, len);
+	m->emitted += len;
+}
+
+/* ---- building ---------------------------------------------------------- */
+static int hub_add(struct hub *h, unsigned int index, const struct dev_class *class)
+{
+	struct model *m = h->m;
+	struct dev *d;
+
+	if (index >= h->ndevs)
+		h->ndevs = index + 1;
+	if (!class)
+		return 0;
+	d = calloc(1, class->size);
+	if (!d)
+		return -1;
+	d->class = class;
+	d->m = m;
+	d->hub = h;
+	d->addr = h->index << 8 | index;
+	h->devs[index] = d;
+	heap_place(m, m->heap_len++, d);
+	dev_due(d, CLOCK_NEVER);
+	return 0;
+}
+
+static int hub_fill(struct hub *h, const struct dev_class *const *devs, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		if (hub_add(h, i, devs[i]) < 0)
+			return -1;
+	return 0;
+}
+
+void hub_power_on(struct hub *h)
+{
+	unsigned int i;
+
+	for (i = 0; i < h->ndevs; i++) {
+		struct dev *d = h->devs[i];
+
+		if (!d)
+			continue;
+		regs_power_on(d);
+		dev_due(d, CLOCK_NEVER);
+		if (d->class->power_on)
+			d->class->power_on(d);
+	}
+}
+
+static void hub_init(struct model *m, unsigned int index, uint32_t hardware_id,
+		     uint32_t firmware, uint32_t clock_hz, uint32_t latency_ns)
+{
+	struct hub *h = &m->hubs[index];
+
+	h->m = m;
+	h->index = index;
+	h->hardware_id = hardware_id;
+	h->revision = 0x0100;
+	h->firmware = firmware;
+	h->clock_hz = clock_hz;
+	h->latency_ns = latency_ns;
+	h->latency_ticks = latency_ns * (uint64_t)MODEL_ACQ_HZ / 1000000000u;
+}
+
+/* Devices are made on first use: their set depends on model_set(). */
+static int model_build(struct model *m)
+{
+	unsigned int p;
+	int rc;
+
+	if (m->built)
+		return 0;
+	hub_init(m, 0, 1, 0x0200, MODEL_ACQ_HZ, 0);
+	m->hubs[0].latency_ticks = HUB0_LATENCY_TICKS;
+	m->hubs[0].reachable = 1;
+	rc = hub_fill(&m->hubs[0], hub0_devs, HUB0_NDEVS);
+	for (p = 0; p < PORTS && !rc; p++) {
+		switch (m->cfg.headstage[p]) {
+		case HEADSTAGE_64:
+			hub_init(m, 1 + p, 2, 0x0100, 42000000, HUB_LATENCY_NS);
+			rc = hub_fill(&m->hubs[1 + p], hs64_devs, ARRAY_LEN(hs64_devs));
+			break;
+		case HEADSTAGE_RHS2116:
+			hub_init(m, 1 + p, 4, 0x0100, 50000000, HUB_LATENCY_NS);
+			rc = hub_fill(&m->hubs[1 + p], rhs2116_devs, ARRAY_LEN(rhs2116_devs));
+			break;
+		case HEADSTAGE_NONE:
+			break;
+		}
+	}
+	if (rc < 0)
+		return -1;
+	m->built = 1;
+	hub_power_on(&m->hubs[0]);
+	return 0;
+}
+
+struct model *model_new(const struct model_env *env)
+{
+	struct model *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->env = *env;
+	m->cfg.seed = 1;
+	m->cfg.headstage[0] = HEADSTAGE_64;
+	m->cfg.lock_delay_ms = 100;
+	m->cfg.digital_loopback = 1;
+	return m;
+}
+
+static void hub_free(struct hub *h)
+{
+	unsigned int i;
+
+	for (i = 0; i < h->ndevs; i++) {
+		struct dev *d = h->devs[i];
+
+		if (d && d->class->release)
+			d->class->release(d);
+		free(d);
+	}
+}
+
+void model_free(struct model *m)
+{
+	unsigned int i;
+
+	if (!m)
+		return;
+	for (i = 0; i < ARRAY_LEN(m->hubs); i++)
+		hub_free(&m->hubs[i]);
+	for (i = 0; i < SRC_CHANNELS; i++)
+		source_put(m->sources[i]);
+	truth_close(m->truth);
+	free(m);
+}
+
+/* ---- configuration ----------------------------------------------------- */
+static int set_headstage(struct model *m, unsigned int port, const char *value)
+{
+	static const char *const names[] = {
+		[HEADSTAGE_NONE] = "none", [HEADSTAGE_64] = "hs64",
+		[HEADSTAGE_RHS2116] = "rhs2116",
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(value, names[i]))
+			continue;
+		m->cfg.headstage[port] = (enum headstage)i;
+		return 0;
+	}
+	return -1;
+}
+
+/* "LOCK-MAX" in volts, e.g. 5.5-9.0. */
+static int set_window(struct model *m, unsigned int port, const char *value)
+{
+	char lock[16];
+	size_t n = strcspn(value, "-");
+	double lo, hi;
+
+	if (!value[n] || n >= sizeof(lock))
+		return -1;
+	memcpy(lock, value, n);
+	lock[n] = '\0';
+	if (source_number(lock, 3.3, 11, &lo) || source_number(value + n + 1, lo, 11, &hi))
+		return -1;
+	m->cfg.lock_tenths[port] = (uint32_t)(lo * 10 + 0.5);
+	m->cfg.over_tenths[port] = (uint32_t)(hi * 10 + 0.5);
+	return 0;
+}
+
+static int set_seed(struct model *m, const char *value)
+{
+	char *end;
+
+	errno = 0;
+	m->cfg.seed = strtoull(value, &end, 0);
+	return errno || end == value || *end ? -1 : 0;
+}
+
+static int set_number(struct model *m, const char *key, const char *value)
+{
+	double v;
+
+	if (!strcmp(key, "hub-drift-ppm")) {
+		if (source_number(value, -1000, 1000, &v))
+			return -1;
+		m->cfg.drift_ppb = (int64_t)(v * 1000 + (v < 0 ? -0.5 : 0.5));
+		return 0;
+	}
+	if (source_number(value, 0, UINT32_MAX, &v))
+		return -1;
+	if (!strcmp(key, "lock-delay-ms"))
+		m->cfg.lock_delay_ms = (uint32_t)v;
+	else if (!strcmp(key, "harp-seconds"))
+		m->cfg.harp_seconds = (uint32_t)v;
+	else if (!strcmp(key, "por-enable") && v <= 1)
+		m->cfg.por_enable = (int)v;
+	else if (!strcmp(key, "digital-loopback") && v <= 1)
+		m->cfg.digital_loopback = (int)v;
+	else
+		return -1;
+	return 0;
+}
+
+/* "port-X" and what follows it. */
+static int set_port(struct model *m, const char *key, const char *value)
+{
+	unsigned int port = key[5] == 'a' ? 0 : 1;
+	double v;
+
+	if (!key[6])
+		return set_headstage(m, port, value);
+	if (!strcmp(key + 6, "-window"))
+		return set_window(m, port, value);
+	if (strcmp(key + 6, "-saved-volts") || source_number(value, 0, 11, &v))
+		return -1;
+	m->cfg.saved_tenths[port] = (uint32_t)(v * 10 + 0.5);
+	return 0;
+}
+
+int model_set(struct model *m, const char *key, const char *value, char *err, size_t errlen)
+{
+	int rc;
+
+	if (m->built)
+		return model_error(err, errlen, "%s: the card is already powered, set it on the "
+				   "command line", key);
+	if (!strcmp(key, "source"))
+		return source_assign(m, value, err, errlen);
+	if (!strcmp(key, "spike-truth")) {
+		truth_close(m->truth);
+		m->truth = truth_open(value, err, errlen);
+		return m->truth ? 0 : -1;
+	}
+	if (!strcmp(key, "seed"))
+		rc = set_seed(m, value);
+	else if (!strncmp(key, "port-a", 6) || !strncmp(key, "port-b", 6))
+		rc = set_port(m, key, value);
+	else
+		rc = set_number(m, key, value);
+	if (rc)
+		return model_error(err, errlen, "model option %s=%s is not understood, see --help",
+				   key, value);
+	return 0;
+}
+
+void model_help(FILE *out)
+{
+	fputs("  --model seed=N                 seed of everything random (1)\n"
+	      "  --model port-a=KIND            none, hs64 or rhs2116 (port A hs64, B none)\n"
+	      "  --model port-a-window=LO-HI    volts at the port: lock from LO, damage above HI\n"
+	      "  --model port-a-saved-volts=V   voltage in the port's EEPROM, applied at power-on\n"
+	      "  --model lock-delay-ms=N        from voltage to link lock (100)\n"
+	      "  --model hub-drift-ppm=X        headstage crystal against the acquisition clock (0)\n"
+	      "  --model por-enable=0|1         ENABLE registers at power-on (0)\n"
+	      "  --model digital-loopback=0|1   digital outputs wired to the inputs (1)\n"
+	      "  --model harp-seconds=N         Harp time at counter zero (0)\n"
+	      "  --model spike-truth=FILE       write the times of the synthetic spikes\n"
+	      "  --model source=CHANS=KIND      CHANS like 0-3,7; 64-127 are port B; KIND is\n", out);
+	source_help(out);
+	fputs("  control socket: model digital toggle PIN | digital set MASK |\n"
+	      "    digital button NAME | port a|b detach | port a|b attach\n", out);
+}
+
+/* ---- device table and registers ---------------------------------------- */
+size_t model_table(const struct model *m, struct model_dev *rows, size_t max)
+{
+	size_t n = 0;
+	unsigned int h, i;
+
+	for (h = 0; h < ARRAY_LEN(m->hubs); h++) {
+		if (!m->hubs[h].in_table)
+			continue;
+		for (i = 0; i < m->hubs[h].ndevs && n < max; i++) {
+			const struct dev *d = m->hubs[h].devs[i];
+
+			rows[n] = (struct model_dev){ .addr = h << 8 | i };
+			if (d) {
+				rows[n].id = d->class->id;
+				rows[n].version = d->class->version;
+				rows[n].read_size = d->read_size;
+				rows[n].write_size = d->write_size;
+			}
+			n++;
+		}
+	}
+	return n;
+}
+
+static void dev_start(struct dev *d)
+{
+	if (d->m->running && d->enabled && d->hub->reachable && d->class->schedule)
+		d->class->schedule(d);
+	else
+		dev_due(d, CLOCK_NEVER);
+}
+
+void hub_restart(struct hub *h)
+{
+	unsigned int i;
+
+	for (i = 0; i < h->ndevs; i++)
+		if (h->devs[i])
+			dev_start(h->devs[i]);
+}
+
+static void hub_reset(struct hub *h, int passthrough)
+{
+	unsigned int i;
+
+	h->in_table = h->reachable && !passthrough;
+	for (i = 0; i < h->ndevs; i++) {
+		struct dev *d = h->devs[i];
+
+		if (!d || !h->in_table)
+			continue;
+		regs_reset(d);
+		if (d->class->reset)
+			d->class->reset(d);
+		dev_start(d);
+	}
+}
+
+void model_reset(struct model *m, uint32_t flags)
+{
+	char err[128];
+	unsigned int i;
+
+	/* Out of memory leaves an empty table, which the host reports. */
+	if (model_build(m) < 0 || source_defaults(m, err, sizeof(err)) < 0)
+		return;
+	m->flags = flags;
+	for (i = 0; i < ARRAY_LEN(m->hubs); i++)
+		hub_reset(&m->hubs[i], i > 0 && flags >> (2 * (i - 1)) & 1);
+}
+
+static struct hub *find_hub(struct model *m, uint32_t addr)
+{
+	if (addr >> 8 >= ARRAY_LEN(m->hubs) || model_build(m) < 0)
+		return NULL;
+	/* The controller's own hub answers even before the first reset. */
+	if (addr >> 8 && !m->hubs[addr >> 8].in_table)
+		return NULL;
+	return m->hubs[addr >> 8].reachable ? &m->hubs[addr >> 8] : NULL;
+}
+
+static struct dev *find_dev(struct model *m, uint32_t addr)
+{
+	struct hub *h = find_hub(m, addr);
+
+	return h && (addr & 0xff) < h->ndevs ? h->devs[addr & 0xff] : NULL;
+}
+
+int model_reg_read(struct model *m, uint32_t addr, uint32_t reg, uint32_t *val)
+{
+	struct hub *h = find_hub(m, addr);
+	struct dev *d = find_dev(m, addr);
+	int rc = -1;
+
+	if (h && (addr & 0xff) == DEV_INFO)
+		rc = hub_info_read(h, reg, val);
+	else if (d)
+		rc = regs_read(d, reg, val);
+	if (rc < 0)
+		m->nacks++;
+	return rc;
+}
+
+int model_reg_write(struct model *m, uint32_t addr, uint32_t reg, uint32_t val)
+{
+	struct dev *d = find_dev(m, addr);
+
+	if (!d || regs_write(d, reg, val) < 0) {
+		m->nacks++;
+		return -1;
+	}
+	m->reg_writes++;
+	return 0;
+}
+
+void model_write_frame(struct model *m, uint64_t clock, uint32_t addr, const uint32_t *payload,
+		       size_t words)
+{
+	struct dev *d = find_dev(m, addr);
+	size_t size = d ? d->write_size / 4 : 0, i;
+
+	if (!size || !words || words % size) {
+		m->bad_write_frames++;
+		return;
+	}
+	m->write_frames++;
+	for (i = 0; i < words; i += size)
+		d->class->write_frame(d, clock, payload + i);
+}
+
+/* ---- time --------------------------------------------------------------- */
+static void for_each_dev(struct model *m, void (*fn)(struct dev *d))
+{
+	unsigned int h, i;
+
+	for (h = 0; h < ARRAY_LEN(m->hubs); h++)
+		for (i = 0; i < m->hubs[h].ndevs; i++)
+			if (m->hubs[h].devs[i])
+				fn(m->hubs[h].devs[i]);
+}
+
+static void dev_begin_run(struct dev *d)
+{
+	if (d->class->begin_run)
+		d->class->begin_run(d);
+}
+
+void model_run(struct model *m, int running)
+{
+	running = !!running;
+	if (model_build(m) < 0 || running == m->running)
+		return;
+	m->running = running;
+	if (running) {
+		m->run++;
+		truth_begin_run(m->truth);
+		for_each_dev(m, dev_begin_run);
+	}
+	for_each_dev(m, dev_start);
+}
+
+void model_reset_counter(struct model *m)
+{
+	if (model_build(m) < 0)
+		return;
+	m->clock = 0;
+	for_each_dev(m, dev_start);
+}
+
+void model_tick(struct model *m, uint64_t now_ns)
+{
+	unsigned int i;
+
+	m->now_ns = now_ns;
+	if (model_build(m) < 0)
+		return;
+	for (i = 0; i < m->hubs[0].ndevs; i++) {
+		struct dev *d = m->hubs[0].devs[i];
+
+		if (d && d->class->tick)
+			d->class->tick(d, now_ns);
+	}
+}
+
+uint64_t model_next(const struct model *m)
+{
+	return m->heap_len ? m->heap[0]->due : CLOCK_NEVER;
+}
+
+uint64_t model_produce(struct model *m, uint64_t until, size_t max_bytes)
+{
+	m->emitted = 0;
+	while (model_next(m) <= until) {
+		struct dev *d = m->heap[0];
+
+		m->clock = d->due;
+		d->class->fire(d);
+		if (m->emitted >= max_bytes)
+			return m->clock;
+	}
+	if (until > m->clock)
+		m->clock = until;
+	return until;
+}
+
+/* ---- control socket ------------------------------------------------------ */
+void model_status(const struct model *m, FILE *out, const char *prefix)
+{
+	unsigned int h, i;
+
+	fprintf(out, "%srun %llu\n", prefix, (unsigned long long)m->run);
+	fprintf(out, "%sclock %llu\n", prefix, (unsigned long long)m->clock);
+	fprintf(out, "%sflags 0x%x\n", prefix, m->flags);
+	fprintf(out, "%snacks %llu\n", prefix, (unsigned long long)m->nacks);
+	fprintf(out, "%sreg_writes %llu\n", prefix, (unsigned long long)m->reg_writes);
+	fprintf(out, "%swrite_frames %llu\n", prefix, (unsigned long long)m->write_frames);
+	fprintf(out, "%sbad_write_frames %llu\n", prefix,
+		(unsigned long long)m->bad_write_frames);
+	fprintf(out, "%sovervoltage %llu\n", prefix, (unsigned long long)m->overvoltage);
+	fprintf(out, "%sstim_writes %llu\n", prefix, (unsigned long long)m->stim.writes);
+	fprintf(out, "%sstim_triggers %llu\n", prefix, (unsigned long long)m->stim.triggers);
+	fprintf(out, "%sstim_last_addr 0x%03x\n", prefix, m->stim.addr);
+	fprintf(out, "%sstim_last_reg 0x%x\n", prefix, m->stim.reg);
+	fprintf(out, "%sstim_last_value 0x%x\n", prefix, m->stim.value);
+	for (h = 0; h < ARRAY_LEN(m->hubs); h++)
+		for (i = 0; i < m->hubs[h].ndevs; i++) {
+			const struct dev *d = m->hubs[h].devs[i];
+
+			if (d && d->class->status)
+				d->class->status(d, out, prefix);
+		}
+}
+
+int model_command(struct model *m, const char *line, char *err, size_t errlen)
+{
+	char verb[16], a[16], b[16], rest;
+	int n = sscanf(line, "%15s %15s %15s %c", verb, a, b, &rest);
+
+	if (model_build(m) < 0)
+		return model_error(err, errlen, "out of memory");
+	if (n == 3 && !strcmp(verb, "digital"))
+		return digital_command(m->hubs[0].devs[7], a, b, err, errlen);
+	if (n == 3 && !strcmp(verb, "port") && (a[0] == 'a' || a[0] == 'b') && !a[1] &&
+	    (!strcmp(b, "detach") || !strcmp(b, "attach"))) {
+		port_detach(m->hubs[0].devs[1 + a[0] - 'a'], b[0] == 'd');
+		return 0;
+	}
+	return model_error(err, errlen, "unknown model command: use digital toggle PIN, "
+			   "digital set MASK, digital button NAME, port a|b detach|attach");
+}
+
+void model_flush(struct model *m)
+{
+	if (truth_flush(m->truth) < 0)
+		fprintf(stderr, "onisim: the spike-truth file is incomplete: write failed\n");
+}
