@@ -12,7 +12,7 @@
 #include "source.h"
 
 static const struct source_kind *const kinds[] = {
-	&source_ramp, &source_flat, &source_sine,
+	&source_neurons, &source_play, &source_ramp, &source_flat, &source_sine,
 };
 
 int source_option(const char **opts, char *key, size_t keylen, char *value, size_t valuelen)
@@ -130,7 +130,7 @@ int source_defaults(struct model *m, char *err, size_t errlen)
 		if (m->sources[ch])
 			continue;
 		if (!s)
-			s = source_make("flat", err, errlen);
+			s = source_make("neurons", err, errlen);
 		if (!s)
 			return -1;
 		source_give(m, ch, s);
