@@ -353,6 +353,8 @@ class Guest:
                 raise LabError(f"QEMU ended with status {self.process.returncode} while booting: {self._qemu_log()}")
             if time.monotonic() > end:
                 raise LabError(f"the guest did not boot within {timeout} s: see {self.console}")
+        # The modules of the card are loaded by udev's coldplug, which multi-user does not wait for.
+        self.sh("udevadm settle --timeout=60", 90)
         self.boot_seconds = time.monotonic() - self.started
 
     def send(self, **msg):
