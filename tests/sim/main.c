@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: MIT
+/*
+ * main.c - onisim: an ONIX PCIe card for QEMU, behind a vfio-user socket.
+ *
+ * Owns the command line, the vfio-user listening socket and the threads: main
+ * (signals and control socket), server (one vfio-user client at a time), and
+ * the engine inside the card.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "card.h"
+#include "control.h"
+
+#define EXIT_VIOLATIONS	3
+#define DEFAULT_RAM	(256ull << 20)
+#define NAME_FPGA	0x46504741u	/* "FPGA", default of the core */
+
+struct options {
+	struct card_config card;
+	const char *socket;
+	const char *control;
+	const char *log;
+	bool once;
+};
+
+/* The server thread's view. */
+struct server {
+	struct card *card;
+	int listen;
+	int stop_fd;		/* readable: main wants an end, or we do */
+	bool once;
+};
+
+static const struct option long_options[] = {
+	{ "socket", required_argument, NULL, 's' },
+	{ "control", required_argument, NULL, 'c' },
+	{ "truth", required_argument, NULL, 't' },
+	{ "log", required_argument, NULL, 'l' },
+	{ "speed", required_argument, NULL, 'S' },
+	{ "ram", required_argument, NULL, 'r' },
+	{ "channels", required_argument, NULL, 'n' },
+	{ "model", required_argument, NULL, 'm' },
+	{ "once", no_argument, NULL, 'o' },
+	{ "trace", no_argument, NULL, 'T' },
+	{ "pci-device", required_argument, NULL, 'p' },
+	{ "bar-size", required_argument, NULL, 'b' },
+	{ "info", required_argument, NULL, 'i' },
+	{ "sg-latency", required_argument, NULL, 'L' },
+	{ "vector-timeout", required_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 }
+};
+
+static void usage(FILE *out)
+{
+	fputs("Usage: onisim --socket PATH [OPTION]...\n"
+	      "A simulated ONIX PCIe card for QEMU (-device vfio-user-pci).\n\n"
+	      "  --socket PATH         vfio-user socket QEMU connects to\n"
+	      "  --control PATH        control socket (one request per line)\n"
+	      "  --truth FILE          what the card produced, JSON lines\n"
+	      "  --log FILE            violations and resets as they happen\n"
+	      "  --trace               log every register access as well\n"
+	      "  --speed realtime|max  pace of the acquisition clock\n"
+	      "  --ram BYTES           card RAM (K, M, G; default 256M)\n"
+	      "  --once                exit when the first client leaves\n"
+	      "  --model KEY=VALUE     set up the devices, see below\n"
+	      "  --channels N          RIFFA channels, 4 to 12 (default 4)\n"
+	      "  --pci-device VVVV:DDDD  PCI ids (default 10ee:7024)\n"
+	      "  --bar-size BYTES      length of BAR0, a power of two (default 1024)\n"
+	      "  --info VALUE          INFO register, bit 4 stays live\n"
+	      "  --sg-latency NS       least time a list fetch takes (default 0)\n"
+	      "  --vector-timeout MS   limit for an unread vector (default 1000)\n\n"
+	      "Exit status: 0, 1 for a failure, 2 for a usage error, 3 if the guest\n"
+	      "did something the real card forbids.\n\nModel keys:\n", out);
+	model_help(out);
+}
+
+static uint64_t parse_number(const char *what, const char *text, uint64_t min, uint64_t max)
+{
+	unsigned int shift = 0;
+	uint64_t val;
+	char *end;
+
+	errno = 0;
+	val = strtoull(text, &end, 0);
+	if (*end == 'K' || *end == 'k')
+		shift = 10;
+	else if (*end == 'M')
+		shift = 20;
+	else if (*end == 'G')
+		shift = 30;
+	if (shift)
+		end++;
+	if (errno || end == text || *end || *text == '-' || val > max >> shift ||
+	    val << shift < min) {
+		fprintf(stderr, "onisim: %s %s: a number from %" PRIu64 " to %" PRIu64
+			" expected\n", what, text, min, max);
+		exit(2);
+	}
+	return val << shift;
+}
+
+static void parse_ids(struct pci_config *pci, const char *text)
+{
+	unsigned int vendor, device;
+	char rest;
+
+	if (sscanf(text, "%4x:%4x%c", &vendor, &device, &rest) != 2) {
+		fprintf(stderr, "onisim: --pci-device %s: VVVV:DDDD in hex expected\n", text);
+		exit(2);
+	}
+	pci->vendor = (uint16_t)vendor;
+	pci->device = (uint16_t)device;
+	pci->subvendor = (uint16_t)vendor;
+}
+
+static void parse_model(struct card_config *card, const char *text)
+{
+	if (card->options == CARD_MAX_OPTIONS) {
+		fprintf(stderr, "onisim: more than %d --model options\n", CARD_MAX_OPTIONS);
+		exit(2);
+	}
+	card->option[card->options++] = text;
+}
+
+static enum controller_pace parse_speed(const char *text)
+{
+	if (!strcmp(text, "realtime"))
+		return PACE_REALTIME;
+	if (!strcmp(text, "max"))
+		return PACE_MAX;
+	fprintf(stderr, "onisim: --speed %s: realtime or max expected\n", text);
+	exit(2);
+}
+
+static void parse_bar(struct pci_config *pci, const char *text)
+{
+	pci->bar_size = (uint32_t)parse_number("--bar-size", text, 16, 1u << 24);
+	if (pci->bar_size & (pci->bar_size - 1)) {
+		fprintf(stderr, "onisim: --bar-size %s: a power of two expected\n", text);
+		exit(2);
+	}
+}
+
+static void parse_option(struct options *o, int opt, const char *arg)
+{
+	struct card_config *card = &o->card;
+
+	switch (opt) {
+	case 's':
+		o->socket = arg;
+		break;
+	case 'c':
+		o->control = arg;
+		break;
+	case 't':
+		card->truth_path = arg;
+		break;
+	case 'l':
+		o->log = arg;
+		break;
+	case 'S':
+		card->pace = parse_speed(arg);
+		break;
+	case 'r':
+		card->ram_bytes = parse_number("--ram", arg, 4096, 1ull << 40);
+		break;
+	case 'n':
+		card->riffa.channels = (unsigned int)parse_number("--channels", arg,
+				CONTROLLER_CHANNELS, RIFFA_MAX_CHANNELS);
+		break;
+	case 'm':
+		parse_model(card, arg);
+		break;
+	case 'o':
+		o->once = true;
+		break;
+	case 'T':
+		card->trace = true;
+		break;
+	case 'p':
+		parse_ids(&card->pci, arg);
+		break;
+	case 'b':
+		parse_bar(&card->pci, arg);
+		break;
+	case 'i':
+		card->riffa.info = (uint32_t)parse_number("--info", arg, 1, UINT32_MAX);
+		break;
+	case 'L':
+		card->riffa.sg_latency_ns = parse_number("--sg-latency", arg, 0, 1000000000);
+		break;
+	case 'v':
+		card->riffa.vector_timeout_ns =
+			parse_number("--vector-timeout", arg, 1, 1000000) * 1000000;
+		break;
+	case 'h':
+		usage(stdout);
+		exit(0);
+	default:
+		fprintf(stderr, "onisim: try onisim --help\n");
+		exit(2);
+	}
+}
+
+static void parse(struct options *o, int argc, char **argv)
+{
+	int opt;
+
+	*o = (struct options){
+		.card = {
+			.riffa = { .channels = CONTROLLER_CHANNELS, .name = NAME_FPGA,
+				   .vector_timeout_ns = 1000000000 },
+			.pci = { .vendor = 0x10ee, .device = 0x7024, .subvendor = 0x10ee,
+				 .subdevice = 0x0007, .bar_size = RIFFA_BAR_SIZE },
+			.ram_bytes = DEFAULT_RAM,
+		},
+	};
+	while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+		parse_option(o, opt, optarg);
+	if (optind < argc || !o->socket) {
+		fprintf(stderr, "onisim: %s; try onisim --help\n",
+			o->socket ? "too many arguments" : "--socket PATH is needed");
+		exit(2);
+	}
+}
+
+static int accept_client(struct server *s)
+{
+	struct pollfd p[2] = {
+		{ .fd = s->stop_fd, .events = POLLIN },
+		{ .fd = s->listen, .events = POLLIN },
+	};
+
+	for (;;) {
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			return -1;
+		if (p[0].revents)
+			return -1;
+		if (p[1].revents)
+			return accept4(s->listen, NULL, NULL, SOCK_CLOEXEC);
+	}
+}
+
+static void *serve(void *arg)
+{
+	struct server *s = arg;
+	uint64_t one = 1;
+	int sock, err;
+
+	do {
+		sock = accept_client(s);
+		if (sock < 0)
+			break;
+		err = card_serve(s->card, sock);
+		if (err)
+			fprintf(stderr, "onisim: client dropped: %s\n", strerror(-err));
+	} while (!s->once);
+	/* Wake main if the end was ours. */
+	if (write(s->stop_fd, &one, sizeof(one)) < 0)
+		perror("onisim: eventfd");
+	return NULL;
+}
+
+static void *wait_signal(void *arg)
+{
+	const struct server *s = arg;
+	uint64_t one = 1;
+	sigset_t set;
+	int sig;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigwait(&set, &sig);
+	if (write(s->stop_fd, &one, sizeof(one)) < 0)
+		perror("onisim: eventfd");
+	return NULL;
+}
+
+static void block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static void fail(const char *what, int err)
+{
+	fprintf(stderr, "onisim: %s: %s\n", what, strerror(-err));
+	exit(1);
+}
+
+/* Run until a signal, "quit" or the end of --once. */
+static void run(struct options *o, struct card *card)
+{
+	struct server s = { .card = card, .once = o->once };
+	pthread_t serving, signals;
+	struct control control;
+	uint64_t one = 1;
+	int err;
+
+	s.stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (s.stop_fd < 0)
+		fail("eventfd", -errno);
+	s.listen = control_listen(o->socket);
+	if (s.listen < 0)
+		fail(o->socket, s.listen);
+	err = control_open(&control, card, o->control);
+	if (err)
+		fail(o->control, err);
+	err = pthread_create(&signals, NULL, wait_signal, &s);
+	if (err)
+		fail("signal thread", -err);
+	err = pthread_create(&serving, NULL, serve, &s);
+	if (err)
+		fail("server thread", -err);
+	printf("onisim: listening on %s\n", o->socket);
+	fflush(stdout);
+
+	err = control_run(&control, s.stop_fd);
+	if (err)
+		fprintf(stderr, "onisim: control socket: %s\n", strerror(-err));
+	/* The eventfd stays readable, so the server sees it whatever it does. */
+	if (write(s.stop_fd, &one, sizeof(one)) < 0)
+		perror("onisim: eventfd");
+	card_unplug(card);
+	pthread_join(serving, NULL);
+	pthread_cancel(signals);
+	pthread_join(signals, NULL);
+	control_close(&control);
+	close(s.listen);
+	close(s.stop_fd);
+	unlink(o->socket);
+	if (o->control)
+		unlink(o->control);
+}
+
+int main(int argc, char **argv)
+{
+	static struct card card;
+	struct options o;
+	uint64_t violations;
+	char err[512];
+
+	parse(&o, argc, argv);
+	block_signals();
+	if (o.log) {
+		o.card.log = fopen(o.log, "w");
+		if (!o.card.log)
+			fail(o.log, -errno);
+		setvbuf(o.card.log, NULL, _IOLBF, 0);
+	}
+	if (card_init(&card, &o.card, err, sizeof(err))) {
+		fprintf(stderr, "onisim: %s\n", err);
+		return 1;
+	}
+	run(&o, &card);
+	card_status(&card, stdout);
+	card_violations(&card, stdout);
+	violations = card_violation_total(&card);
+	card_exit(&card);
+	printf("onisim: %" PRIu64 " violations\n", violations);
+	if (o.card.log)
+		fclose(o.card.log);
+	return violations ? EXIT_VIOLATIONS : 0;
+}
