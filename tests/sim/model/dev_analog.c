@@ -60,7 +60,7 @@ static void analog_schedule(struct dev *d)
 {
 	struct analog *a = (struct analog *)d;
 
-	grid_start(&a->grid, MODEL_ACQ_HZ, RATE_HZ, d->m->clock);
+	grid_start(&a->grid, MODEL_ACQ_HZ, RATE_HZ, dev_sampled(d));
 	dev_due(d, a->grid.t + d->hub->latency_ticks);
 }
 

@@ -75,7 +75,7 @@ static void digital_schedule(struct dev *d)
 
 	if (d->latched[R_SAMPLING]) {
 		grid_start(&g->grid, (uint64_t)d->latched[R_SAMPLING] + PERIOD_EXTRA, 1,
-			   d->m->clock);
+			   dev_sampled(d));
 		dev_due(d, g->grid.t + d->hub->latency_ticks);
 		return;
 	}

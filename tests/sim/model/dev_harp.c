@@ -23,7 +23,7 @@ static void harp_schedule(struct dev *d)
 {
 	struct harp *h = (struct harp *)d;
 
-	grid_start(&h->grid, MODEL_ACQ_HZ, 1, d->m->clock);
+	grid_start(&h->grid, MODEL_ACQ_HZ, 1, dev_sampled(d));
 	dev_due(d, h->grid.t + d->hub->latency_ticks);
 }
 

@@ -31,7 +31,7 @@ static void heartbeat_schedule(struct dev *d)
 {
 	struct heartbeat *hb = (struct heartbeat *)d;
 
-	grid_start(&hb->grid, d->val[R_CLK_DIV], 1, d->m->clock);
+	grid_start(&hb->grid, d->val[R_CLK_DIV], 1, dev_sampled(d));
 	dev_due(d, hb->grid.t + d->hub->latency_ticks);
 }
 

@@ -77,7 +77,7 @@ static void load_schedule(struct dev *d)
 {
 	struct load *l = (struct load *)d;
 
-	grid_start(&l->grid, load_period(d), 1, d->m->clock);
+	grid_start(&l->grid, load_period(d), 1, dev_sampled(d));
 	dev_due(d, l->grid.t + d->hub->latency_ticks);
 }
 

@@ -40,7 +40,7 @@ static void memory_schedule(struct dev *d)
 {
 	struct memory *mm = (struct memory *)d;
 
-	grid_start(&mm->grid, d->val[R_CLK_DIV], 1, d->m->clock);
+	grid_start(&mm->grid, d->val[R_CLK_DIV], 1, dev_sampled(d));
 	dev_due(d, mm->grid.t + d->hub->latency_ticks);
 }
 

@@ -113,7 +113,7 @@ static void rhd_schedule(struct dev *d)
 	uint64_t ppb = (uint64_t)(1000000000 + d->m->cfg.drift_ppb);
 
 	/* 250 MHz / 30 kHz = 25000 / 3, stretched by the hub's crystal. */
-	grid_start(&r->grid, 25000ull * 1000000000ull, 3 * ppb, d->m->clock);
+	grid_start(&r->grid, 25000ull * 1000000000ull, 3 * ppb, dev_sampled(d));
 	dev_due(d, r->grid.t + d->hub->latency_ticks);
 }
 

@@ -78,7 +78,7 @@ struct dev_class {
 	int (*read)(struct dev *d, unsigned int i, uint32_t *val);
 	int (*wrote)(struct dev *d, unsigned int i, uint32_t old);
 	void (*begin_run)(struct dev *d);
-	void (*schedule)(struct dev *d);	/* first frame after m->clock */
+	void (*schedule)(struct dev *d);	/* first frame still to come */
 	void (*fire)(struct dev *d);		/* emit the frame due, go on */
 	void (*write_frame)(struct dev *d, uint64_t clock, const uint32_t *w);
 	void (*tick)(struct dev *d, uint64_t now_ns);
@@ -182,6 +182,17 @@ struct grid {
 
 void grid_start(struct grid *g, uint64_t num, uint64_t den, uint64_t after);
 void grid_next(struct grid *g);
+
+/*
+ * Sample time up to which this device's frames are out. A sample that is on
+ * its way when streams are scheduled again is not lost.
+ */
+static inline uint64_t dev_sampled(const struct dev *d)
+{
+	uint64_t late = d->hub->latency_ticks;
+
+	return d->m->clock > late ? d->m->clock - late : 0;
+}
 
 /* hub_info.c */
 int hub_info_read(const struct hub *h, uint32_t reg, uint32_t *val);
