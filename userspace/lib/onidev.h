@@ -35,6 +35,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 #define ONIDEV_VERSION_MAJOR	0
 #define ONIDEV_VERSION_MINOR	1
 #define ONIDEV_VERSION_PATCH	0
@@ -339,8 +341,9 @@ int onidev_frame_parse(const struct onidev_table *table, const void *buf, size_t
 const char *onidev_frame_reason(enum onidev_frame_error why);
 /*
  * Find the next frame border in @buf after a desynchronised stream: the first
- * offset at which @need consecutive headers are plausible. Returns the offset
- * (a multiple of 4), or @len rounded down when there is none.
+ * offset at which @need consecutive headers are plausible (those that lie in
+ * @buf). Returns the offset, a multiple of 4; when there is none, the first
+ * offset at which no whole header is left (offset + 16 > @len).
  */
 size_t onidev_frame_resync(const struct onidev_table *table, const void *buf, size_t len,
 			   unsigned int need);
@@ -561,7 +564,8 @@ const struct onidev_table *onidev_stream_table(const struct onidev_stream *strea
 #define ONIDEV_WAIT_END		2	/* stopped, and all of it was iterated */
 
 /*
- * Wait until the wake-up rule of the stream holds. @timeout_ms as in poll().
+ * Wait until the wake-up rule of the stream holds. @timeout_ms as in poll();
+ * when it ends and anything new is there, that is ONIDEV_WAIT_DATA too.
  * Returns ONIDEV_WAIT_*, or -1: ENODEV when the hardware is gone, EIO or EPROTO
  * when the stream ended with that error, in each case only after everything
  * was iterated; EINTR. Before the first start it waits for it. Release what
@@ -667,6 +671,8 @@ enum onidev_op {
 const char *onidev_explain(enum onidev_op op, int error);
 /* What was tried, to put in front: "start the acquisition". Static. */
 const char *onidev_op_name(enum onidev_op op);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }
