@@ -99,14 +99,14 @@
 #define ONI_STATE_GONE		3
 
 /* oni_info.caps */
-#define ONI_CAP_WRITE_FRAMES	(1ULL << 0)
-#define ONI_CAP_PORT_POWER	(1ULL << 1)
+#define ONI_CAP_WRITE_FRAMES	0x1ULL
+#define ONI_CAP_PORT_POWER	0x2ULL
 
 /* oni_info.flags */
-#define ONI_INFO_OWNED		(1U << 0)	/* some file owns the controller */
-#define ONI_INFO_OWNER		(1U << 1)	/* this file does */
-#define ONI_INFO_STREAM		(1U << 2)	/* a stream exists */
-#define ONI_INFO_STIM_SAFE	(1U << 3)	/* every known stimulator has
+#define ONI_INFO_OWNED		0x1U	/* some file owns the controller */
+#define ONI_INFO_OWNER		0x2U	/* this file does */
+#define ONI_INFO_STREAM		0x4U	/* a stream exists */
+#define ONI_INFO_STIM_SAFE	0x8U	/* every known stimulator has
 						 * acknowledged its safe state
 						 * since the last reset
 						 */
@@ -304,8 +304,8 @@ struct oni_ctl {
 #define ONI_HUB_NP1E		10
 
 /* oni_port_power.link */
-#define ONI_LINK_LOCK		(1U << 0)
-#define ONI_LINK_PASS		(1U << 1)
+#define ONI_LINK_LOCK		0x1U
+#define ONI_LINK_PASS		0x2U
 
 /**
  * struct oni_port_power - power a headstage port (ONI_IOC_PORT_POWER)
@@ -416,15 +416,16 @@ struct oni_stats {
  * @watermark_bytes: a waiting reader wakes when this much is readable; 0: one
  *	block; at most half the ring
  * @latency_us: or when the oldest unread byte is this old; 0: no limit
- * @fd: out: the stream, O_RDONLY | O_CLOEXEC for reading; its consumer page
- *	is writable all the same
+ * @fd: out: the stream, O_RDWR | O_CLOEXEC (the consumer page is mapped
+ *	writable; write(2) itself is EINVAL)
  * @reserved: zero
  *
  * Owner only. EBUSY: a stream exists or the acquisition runs. EINVAL: sizes.
  * The block size is checked against the device table again at each start
  * (EINVAL from ONI_IOC_START if a reset made the frames larger).
- * Closing the last copy of the fd stops the acquisition. The owner of the
- * controller and the holder of the stream may be different processes.
+ * The stream ends, and the acquisition stops, when the last copy of the fd is
+ * closed and the last mapping is gone. The owner of the controller and the
+ * holder of the stream may be different processes.
  */
 struct oni_stream_create {
 	__u32 size;
@@ -458,8 +459,8 @@ struct oni_stream_create {
  *
  * mmap(2) of a stream: MAP_SHARED; producer, data and descriptors PROT_READ
  * only (EPERM otherwise, and mprotect cannot add PROT_WRITE), consumer page
- * PROT_READ | PROT_WRITE. EINVAL: an offset or a length that is not one of
- * the above. The mappings outlive the fd and the hardware.
+ * PROT_READ | PROT_WRITE. EINVAL: MAP_PRIVATE, or an offset or a length that
+ * is not one of the above. The mappings outlive the fd and the hardware.
  */
 struct oni_stream_info {
 	__u32 size;
@@ -534,11 +535,11 @@ struct oni_stream_wake {
 #define ONI_RING_MAGIC		0x52494e4f	/* "ONIR", little endian */
 
 /* oni_ring_producer.flags */
-#define ONI_RING_RUNNING	(1U << 0)
-#define ONI_RING_STOPPED	(1U << 1)	/* ended; head is final */
-#define ONI_RING_GONE		(1U << 2)	/* hardware gone; head is final */
-#define ONI_RING_ERROR		(1U << 3)	/* see @error; head is final */
-#define ONI_RING_FULL		(1U << 4)	/* hardware is held back now */
+#define ONI_RING_RUNNING	0x1U
+#define ONI_RING_STOPPED	0x2U	/* ended; head is final */
+#define ONI_RING_GONE		0x4U	/* hardware gone; head is final */
+#define ONI_RING_ERROR		0x8U	/* see @error; head is final */
+#define ONI_RING_FULL		0x10U	/* hardware is held back now */
 
 /**
  * struct oni_ring_producer - first bytes of the producer page
@@ -601,7 +602,7 @@ struct oni_ring_consumer {
 };
 
 /* oni_block.flags */
-#define ONI_BLOCK_SHORT		(1U << 0)	/* less than block_bytes */
+#define ONI_BLOCK_SHORT		0x1U	/* less than block_bytes */
 
 /**
  * struct oni_block - descriptor of one published block

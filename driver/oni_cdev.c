@@ -1,0 +1,647 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /dev/oniN: open, ioctl, read, write, poll, ownership.
+ *
+ * All ioctls of the driver go through one dispatcher, so that size, flags,
+ * access and removal mean the same everywhere. The handlers get a kernel copy
+ * of the argument and run inside the gate to the hardware.
+ */
+#include <linux/fs.h>
+#include <linux/file.h>
+#include <linux/poll.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "oni_internal.h"
+
+/* Larger than every argument structure. */
+#define ARG_MAX_BYTES	256
+
+/* Longest buffer of write frames in one write(2). */
+#define WRITE_MAX	(64 * 1024)
+
+/* A reader that knows nothing of streams sees its data this soon. */
+#define IMPLICIT_LATENCY_US	10000
+
+/* Errors that come with results in the argument. */
+static bool has_results(int ret)
+{
+	return !ret || ret == -EMSGSIZE || ret == -ERANGE || ret == -ENOLINK ||
+	       ret == -EMEDIUMTYPE;
+}
+
+static int run_ioctl(const struct oni_ioctl *ioc, struct oni_ioctl_ctx *ctx,
+		     void *arg)
+{
+	int idx, ret;
+
+	if (ioc->write && !(ctx->file->f_mode & FMODE_WRITE))
+		return -EPERM;
+	ctx->link = oni_dev_enter(ctx->dev, &idx);
+	ret = ctx->link ? ioc->fn(ctx, arg) : -ENODEV;
+	oni_dev_exit(ctx->dev, idx);
+	return ret;
+}
+
+long oni_ioctl_dispatch(const struct oni_ioctl *table, unsigned int n,
+			struct oni_ioctl_ctx *ctx, unsigned int cmd,
+			unsigned long uarg)
+{
+	u64 arg[ARG_MAX_BYTES / sizeof(u64)];
+	void __user *uptr = (void __user *)uarg;
+	const struct oni_ioctl *ioc = NULL;
+	unsigned int i;
+	u32 size;
+	int ret;
+
+	for (i = 0; i < n; i++)
+		if (table[i].cmd == cmd)
+			ioc = &table[i];
+	if (!ioc)
+		return -ENOTTY;
+
+	if (get_user(size, (u32 __user *)uptr))
+		return -EFAULT;
+	if (size < ioc->size)
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	ret = copy_struct_from_user(arg, ioc->size, uptr, size);
+	if (ret)
+		return ret;
+	*(u32 *)arg = size;	/* not what a second look would have found */
+
+	ret = run_ioctl(ioc, ctx, arg);
+	if (has_results(ret) && copy_to_user(uptr, arg, ioc->size))
+		ret = -EFAULT;
+	if (ctx->install && !ret) {
+		fd_install(ctx->fd, ctx->install);
+	} else if (ctx->install) {
+		put_unused_fd(ctx->fd);
+		fput(ctx->install);
+	}
+	return ret;
+}
+
+/* --- ownership ----------------------------------------------------------- */
+
+static bool is_owner(const struct oni_ioctl_ctx *ctx)
+{
+	return READ_ONCE(ctx->dev->owner) == ctx->file->private_data;
+}
+
+/* Whatever the owner left running ends with it. Caller holds dev->lock. */
+static void owner_end(struct oni_dev *dev)
+{
+	struct oni_link *link;
+	int idx;
+
+	link = oni_dev_enter(dev, &idx);
+	if (link) {
+		oni_stop_locked(dev, link);
+		oni_stim_safe_locked(dev, link);
+	}
+	oni_dev_exit(dev, idx);
+	WRITE_ONCE(dev->owner, NULL);
+	dev->owner_tgid = 0;
+}
+
+static void owner_set(struct oni_dev *dev, struct oni_file *f)
+{
+	WRITE_ONCE(dev->owner, f);
+	dev->owner_tgid = current->tgid;
+}
+
+/* --- ioctl handlers ------------------------------------------------------ */
+
+static int ioc_info(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_dev *dev = ctx->dev;
+	const struct oni_link_ops *ops = ctx->link->ops;
+	struct oni_info *in = arg;
+	u32 flags = 0;
+
+	if (READ_ONCE(dev->owner))
+		flags |= ONI_INFO_OWNED;
+	if (is_owner(ctx))
+		flags |= ONI_INFO_OWNER;
+	if (READ_ONCE(dev->stream))
+		flags |= ONI_INFO_STREAM;
+	if (READ_ONCE(dev->stim_safe))
+		flags |= ONI_INFO_STIM_SAFE;
+
+	mutex_lock(&dev->table_lock);
+	*in = (struct oni_info){
+		.size = in->size,
+		.abi_version = ONI_ABI_VERSION,
+		.caps = ONI_CAP_WRITE_FRAMES | ONI_CAP_PORT_POWER,
+		.flags = flags,
+		.state = oni_dev_state(dev),
+		.transport = ops->transport,
+		.generation = dev->generation,
+		.hardware_id = dev->hardware_id,
+		.hardware_revision = dev->hardware_revision,
+		.firmware_version = dev->firmware_version,
+		.rows = dev->rows,
+		.sys_clock_hz = dev->sys_clock_hz,
+		.acq_clock_hz = dev->acq_clock_hz,
+		.max_read_frame = dev->max_read_frame,
+		.max_write_frame = dev->max_write_frame,
+		.block_align = ops->block_align,
+		.block_max = ops->block_max,
+		.ring_default = ONI_RING_DEFAULT,
+		.ring_max = ONI_RING_MAX,
+	};
+	mutex_unlock(&dev->table_lock);
+	strscpy(in->transport_name, ops->name, sizeof(in->transport_name));
+	strscpy(in->bus_name, dev_name(dev->dev.parent), sizeof(in->bus_name));
+	return 0;
+}
+
+static int table_copy(struct oni_dev *dev, struct oni_device_table *dt)
+{
+	u8 __user *out = u64_to_user_ptr(dt->rows);
+	u32 i, row = sizeof(struct oni_device);
+
+	lockdep_assert_held(&dev->table_lock);
+	for (i = 0; i < dev->rows; i++, out += dt->row_size) {
+		if (copy_to_user(out, &dev->table[i], row) ||
+		    clear_user(out + row, dt->row_size - row))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+static int ioc_table(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_dev *dev = ctx->dev;
+	struct oni_device_table *dt = arg;
+	int ret;
+
+	if (dt->flags || dt->reserved ||
+	    dt->row_size < sizeof(struct oni_device) ||
+	    dt->row_size > ARG_MAX_BYTES)
+		return -EINVAL;
+
+	mutex_lock(&dev->table_lock);
+	ret = dt->count < dev->rows ? -EMSGSIZE : table_copy(dev, dt);
+	dt->count = dev->rows;
+	dt->generation = dev->generation;
+	mutex_unlock(&dev->table_lock);
+	return ret;
+}
+
+static int ioc_claim(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_simple *s = arg;
+	struct oni_dev *dev = ctx->dev;
+	int ret = 0;
+
+	if (s->flags)
+		return -EINVAL;
+	if (mutex_lock_interruptible(&dev->lock))
+		return -EINTR;
+	if (dev->owner && !is_owner(ctx))
+		ret = -EBUSY;
+	else
+		owner_set(dev, ctx->file->private_data);
+	mutex_unlock(&dev->lock);
+	return ret;
+}
+
+/*
+ * The frame of every call that changes something: flags checked, lock held,
+ * ownership checked.
+ */
+static int owned(struct oni_ioctl_ctx *ctx, u32 must_be_zero, void *arg,
+		 int (*fn)(struct oni_ioctl_ctx *ctx, void *arg))
+{
+	int ret;
+
+	if (must_be_zero)
+		return -EINVAL;
+	if (mutex_lock_interruptible(&ctx->dev->lock))
+		return -EINTR;
+	ret = is_owner(ctx) ? fn(ctx, arg) : -EPERM;
+	mutex_unlock(&ctx->dev->lock);
+	return ret;
+}
+
+static int do_release(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	owner_end(ctx->dev);
+	return 0;
+}
+
+static int do_reset(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	if (ctx->dev->running)
+		return -EBUSY;
+	return oni_reset_locked(ctx->dev, ctx->link);
+}
+
+static int do_start(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	return oni_start_locked(ctx->dev, ctx->link);
+}
+
+static int do_stop(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	oni_stop_locked(ctx->dev, ctx->link);
+	return 0;
+}
+
+static int do_reg_write(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_reg *r = arg;
+
+	return oni_reg_write(ctx->dev, ctx->link, r->dev_addr, r->reg_addr,
+			     r->value);
+}
+
+static int do_port_power(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	if (ctx->dev->running)
+		return -EBUSY;
+	return oni_port_power_locked(ctx->dev, ctx->link, arg);
+}
+
+static int do_stream_create(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_stream_create *sc = arg;
+	struct file *file;
+	int fd;
+
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	file = oni_stream_create(ctx->dev, ctx->link, sc);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		return PTR_ERR(file);
+	}
+	sc->fd = fd;
+	ctx->fd = fd;
+	ctx->install = file;
+	return 0;
+}
+
+static int ioc_release(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	return owned(ctx, ((struct oni_simple *)arg)->flags, arg, do_release);
+}
+
+static int ioc_reset(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	return owned(ctx, ((struct oni_simple *)arg)->flags, arg, do_reset);
+}
+
+static int ioc_start(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	return owned(ctx, ((struct oni_simple *)arg)->flags, arg, do_start);
+}
+
+static int ioc_stop(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	return owned(ctx, ((struct oni_simple *)arg)->flags, arg, do_stop);
+}
+
+static int ioc_reg_read(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_reg *r = arg;
+
+	if (r->flags || r->reserved)
+		return -EINVAL;
+	return oni_reg_read(ctx->dev, ctx->link, r->dev_addr, r->reg_addr,
+			    &r->value);
+}
+
+static int ioc_reg_write(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_reg *r = arg;
+
+	return owned(ctx, r->flags | r->reserved, arg, do_reg_write);
+}
+
+static int ioc_ctl_read(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_ctl *c = arg;
+
+	if (c->flags)
+		return -EINVAL;
+	switch (c->reg) {
+	case ONI_CTL_RUNNING:
+	case ONI_CTL_SYSCLKHZ:
+	case ONI_CTL_ACQCLKHZ:
+	case ONI_CTL_HWADDRESS:
+	case ONI_CTL_CUSTOM:
+		return oni_ctl_read(ctx->dev, ctx->link, c->reg, &c->value);
+	default:
+		return -ENOENT;
+	}
+}
+
+static int do_ctl_write(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_ctl *c = arg;
+
+	switch (c->reg) {
+	case ONI_CTL_HWADDRESS:
+	case ONI_CTL_CUSTOM:
+		break;
+	case ONI_CTL_RUNNING:
+	case ONI_CTL_SYSCLKHZ:
+	case ONI_CTL_ACQCLKHZ:
+		return -EPERM;
+	default:
+		return -ENOENT;
+	}
+	if (ctx->dev->running)
+		return -EBUSY;
+	return oni_ctl_write(ctx->dev, ctx->link, c->reg, c->value);
+}
+
+static int ioc_ctl_write(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	return owned(ctx, ((struct oni_ctl *)arg)->flags, arg, do_ctl_write);
+}
+
+static int ioc_port_power(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_port_power *pp = arg;
+
+	return owned(ctx, pp->flags | pp->reserved[0] | pp->reserved[1], arg,
+		     do_port_power);
+}
+
+static int ioc_stream_create(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_stream_create *sc = arg;
+
+	return owned(ctx, sc->flags | sc->reserved[0] | sc->reserved[1] |
+		     sc->reserved[2] | sc->reserved[3], arg, do_stream_create);
+}
+
+/**
+ * oni_stats_fill - all counters of a controller
+ * @dev: the controller
+ * @link: its link, for the counters of the transport
+ * @stats: out; @size is kept
+ */
+void oni_stats_fill(struct oni_dev *dev, struct oni_link *link,
+		    struct oni_stats *stats)
+{
+	struct oni_counters *c = &dev->cnt;
+
+	*stats = (struct oni_stats){
+		.size = stats->size,
+		.blocks = atomic64_read(&c->blocks),
+		.bytes = atomic64_read(&c->bytes),
+		.short_blocks = atomic64_read(&c->short_blocks),
+		.ring_full = atomic64_read(&c->ring_full),
+		.ring_full_ns = atomic64_read(&c->ring_full_ns),
+		.wakeups = atomic64_read(&c->wakeups),
+		.reg_reads = atomic64_read(&c->reg_reads),
+		.reg_writes = atomic64_read(&c->reg_writes),
+		.reg_nacks = atomic64_read(&c->reg_nacks),
+		.reg_timeouts = atomic64_read(&c->reg_timeouts),
+		.signals = atomic64_read(&c->signals),
+		.bad_signals = atomic64_read(&c->bad_signals),
+		.write_frames = atomic64_read(&c->write_frames),
+		.resets = atomic64_read(&c->resets),
+		.link_errors = atomic64_read(&c->link_errors),
+		.guarded = atomic64_read(&c->guarded),
+		.stim_safe_failures = atomic64_read(&c->stim_safe_failures),
+	};
+	if (dev->stream)
+		oni_stream_count(dev, dev->stream->ring, stats);
+	link->ops->stats(link, stats);
+}
+
+static int ioc_stats(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_stats *stats = arg;
+
+	if (stats->flags)
+		return -EINVAL;
+	if (mutex_lock_interruptible(&ctx->dev->lock))
+		return -EINTR;
+	oni_stats_fill(ctx->dev, ctx->link, stats);
+	mutex_unlock(&ctx->dev->lock);
+	return 0;
+}
+
+static const struct oni_ioctl ioctls[] = {
+	{ ONI_IOC_INFO, sizeof(struct oni_info), false, ioc_info },
+	{ ONI_IOC_DEVICE_TABLE, sizeof(struct oni_device_table), false, ioc_table },
+	{ ONI_IOC_CLAIM, sizeof(struct oni_simple), true, ioc_claim },
+	{ ONI_IOC_RELEASE, sizeof(struct oni_simple), true, ioc_release },
+	{ ONI_IOC_RESET, sizeof(struct oni_simple), true, ioc_reset },
+	{ ONI_IOC_REG_READ, sizeof(struct oni_reg), false, ioc_reg_read },
+	{ ONI_IOC_REG_WRITE, sizeof(struct oni_reg), true, ioc_reg_write },
+	{ ONI_IOC_CTL_READ, sizeof(struct oni_ctl), false, ioc_ctl_read },
+	{ ONI_IOC_CTL_WRITE, sizeof(struct oni_ctl), true, ioc_ctl_write },
+	{ ONI_IOC_PORT_POWER, sizeof(struct oni_port_power), true, ioc_port_power },
+	{ ONI_IOC_START, sizeof(struct oni_simple), true, ioc_start },
+	{ ONI_IOC_STOP, sizeof(struct oni_simple), true, ioc_stop },
+	{ ONI_IOC_STREAM_CREATE, sizeof(struct oni_stream_create), true,
+	  ioc_stream_create },
+	{ ONI_IOC_STATS, sizeof(struct oni_stats), false, ioc_stats },
+};
+
+static long oni_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct oni_file *f = file->private_data;
+	struct oni_ioctl_ctx ctx = { .file = file, .dev = f->dev };
+
+	BUILD_BUG_ON(sizeof(struct oni_info) > ARG_MAX_BYTES);
+	BUILD_BUG_ON(sizeof(struct oni_stats) > ARG_MAX_BYTES);
+	return oni_ioctl_dispatch(ioctls, ARRAY_SIZE(ioctls), &ctx, cmd, arg);
+}
+
+/* --- the implicit stream ------------------------------------------------- */
+
+/* Caller holds dev->lock and is inside the gate. */
+static int implicit_begin(struct oni_dev *dev, struct oni_link *link,
+			  struct oni_file *f)
+{
+	struct oni_stream_create sc = {
+		.size = sizeof(sc),
+		.latency_us = IMPLICIT_LATENCY_US,
+	};
+	struct file *file;
+	int ret = 0;
+
+	if (dev->stream || (dev->owner && dev->owner != f))
+		return -EBUSY;
+	f->implicit_claim = !dev->owner;
+	if (f->implicit_claim)
+		owner_set(dev, f);
+
+	file = oni_stream_create(dev, link, &sc);
+	if (IS_ERR(file)) {
+		ret = PTR_ERR(file);
+		goto err;
+	}
+	ret = oni_start_locked(dev, link);
+	if (ret) {
+		fput(file);
+		goto err;
+	}
+	smp_store_release(&f->implicit, file);
+	return 0;
+
+err:
+	if (f->implicit_claim)
+		owner_end(dev);
+	f->implicit_claim = false;
+	return ret;
+}
+
+static int implicit_get(struct oni_file *f)
+{
+	struct oni_dev *dev = f->dev;
+	struct oni_link *link;
+	int idx, ret = 0;
+
+	/* Pairs with the release in implicit_begin(). */
+	if (smp_load_acquire(&f->implicit))
+		return 0;
+	if (mutex_lock_interruptible(&dev->lock))
+		return -ERESTARTSYS;
+	link = oni_dev_enter(dev, &idx);
+	if (!link)
+		ret = -ENODEV;
+	else if (!f->implicit)
+		ret = implicit_begin(dev, link, f);
+	oni_dev_exit(dev, idx);
+	mutex_unlock(&dev->lock);
+	return ret;
+}
+
+static ssize_t oni_read(struct file *file, char __user *buf, size_t len,
+			loff_t *ppos)
+{
+	struct oni_file *f = file->private_data;
+	int ret;
+
+	if (!len)
+		return 0;
+	ret = implicit_get(f);
+	if (ret)
+		return ret;
+	return oni_stream_do_read(f->implicit->private_data, file, buf, len);
+}
+
+static ssize_t oni_write(struct file *file, const char __user *buf, size_t len,
+			 loff_t *ppos)
+{
+	struct oni_file *f = file->private_data;
+	struct oni_dev *dev = f->dev;
+	struct oni_link *link;
+	int idx, ret;
+	u32 *frames;
+
+	if (!len)
+		return 0;
+	if (len % 4 || len > WRITE_MAX)
+		return -EINVAL;
+	frames = vmemdup_user(buf, len);
+	if (IS_ERR(frames))
+		return PTR_ERR(frames);
+
+	if (mutex_lock_interruptible(&dev->lock)) {
+		ret = -ERESTARTSYS;
+		goto out;
+	}
+	link = oni_dev_enter(dev, &idx);
+	if (!link)
+		ret = -ENODEV;
+	else if (dev->owner != f)
+		ret = -EPERM;
+	else
+		ret = oni_write_frames(dev, link, frames, len / 4);
+	oni_dev_exit(dev, idx);
+	mutex_unlock(&dev->lock);
+out:
+	kvfree(frames);
+	return ret < 0 ? ret : len;
+}
+
+static __poll_t oni_poll(struct file *file, struct poll_table_struct *wait)
+{
+	struct oni_file *f = file->private_data;
+	struct file *implicit = smp_load_acquire(&f->implicit);
+
+	poll_wait(file, &f->dev->wait, wait);
+	if (implicit)
+		return oni_stream_do_poll(implicit->private_data, file, wait);
+	if (oni_dev_gone(f->dev))
+		return EPOLLHUP | EPOLLERR | EPOLLIN | EPOLLRDNORM;
+	return EPOLLIN | EPOLLRDNORM;
+}
+
+/* --- open and close ------------------------------------------------------ */
+
+static int oni_open(struct inode *inode, struct file *file)
+{
+	struct oni_dev *dev = container_of(inode->i_cdev, struct oni_dev, cdev);
+	struct oni_file *f;
+
+	if (oni_dev_gone(dev))
+		return -ENODEV;
+	f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
+	if (!f)
+		return -ENOMEM;
+	/* The cdev holds its parent device until the last file is closed. */
+	f->dev = dev;
+	file->private_data = f;
+	return stream_open(inode, file);
+}
+
+/*
+ * Called at every close(2) of every copy of the file. When the owning process
+ * closes its copy, or dies, ownership ends, even if a child or somebody who
+ * was sent the descriptor still holds one.
+ */
+static int oni_flush(struct file *file, fl_owner_t id)
+{
+	struct oni_file *f = file->private_data;
+	struct oni_dev *dev = f->dev;
+
+	if (READ_ONCE(dev->owner) != f)
+		return 0;
+	mutex_lock(&dev->lock);
+	if (dev->owner == f && dev->owner_tgid == current->tgid)
+		owner_end(dev);
+	mutex_unlock(&dev->lock);
+	return 0;
+}
+
+static int oni_release(struct inode *inode, struct file *file)
+{
+	struct oni_file *f = file->private_data;
+	struct oni_dev *dev = f->dev;
+
+	mutex_lock(&dev->lock);
+	if (dev->owner == f)
+		owner_end(dev);
+	mutex_unlock(&dev->lock);
+	if (f->implicit)
+		fput(f->implicit);
+	kfree(f);
+	return 0;
+}
+
+const struct file_operations oni_fops = {
+	.owner = THIS_MODULE,
+	.open = oni_open,
+	.flush = oni_flush,
+	.release = oni_release,
+	.read = oni_read,
+	.write = oni_write,
+	.poll = oni_poll,
+	.unlocked_ioctl = oni_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};

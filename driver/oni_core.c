@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Device class, minors, registration and removal of controllers, upcalls of
+ * the transports. Lifetime and locks: oni_internal.h.
+ */
+#include <linux/idr.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "oni_compat.h"
+#include "oni_internal.h"
+
+#define CREATE_TRACE_POINTS
+#include "oni_trace.h"
+
+#define ONI_MINORS	64
+
+static struct class *oni_class;
+static dev_t oni_devt;
+static DEFINE_IDA(oni_ida);
+
+/*
+ * Release callbacks may run long after the last file is closed, and code of
+ * this module must not go away under them: module_exit waits for zero.
+ */
+static atomic_t oni_live = ATOMIC_INIT(0);
+static DECLARE_WAIT_QUEUE_HEAD(oni_live_wait);
+
+/**
+ * oni_dev_enter - enter the gate to the hardware
+ * @dev: the controller
+ * @idx: for oni_dev_exit(), which is due in any case
+ *
+ * Return: the link, or NULL if the hardware is gone.
+ */
+struct oni_link *oni_dev_enter(struct oni_dev *dev, int *idx)
+	__acquires(&dev->srcu)
+{
+	struct oni_link *link;
+
+	*idx = srcu_read_lock(&dev->srcu);
+	link = srcu_dereference(dev->link, &dev->srcu);
+	return oni_dev_gone(dev) ? NULL : link;
+}
+
+void oni_dev_exit(struct oni_dev *dev, int idx)
+	__releases(&dev->srcu)
+{
+	srcu_read_unlock(&dev->srcu, idx);
+}
+
+static void oni_dev_release(struct device *d)
+{
+	struct oni_dev *dev = container_of(d, struct oni_dev, dev);
+
+	if (dev->minor >= 0)
+		ida_free(&oni_ida, dev->minor);
+	cleanup_srcu_struct(&dev->srcu);
+	kvfree(dev->table);
+	kfree(dev);
+	if (atomic_dec_and_test(&oni_live))
+		wake_up(&oni_live_wait);
+}
+
+/**
+ * oni_link_alloc - make a link and the controller object behind it
+ * @parent: the bus device
+ * @ops: the transport
+ * @owner: module of the transport, pinned while an acquisition runs
+ * @priv: for oni_link_priv()
+ *
+ * Return: the link, or an ERR_PTR.
+ */
+struct oni_link *oni_link_alloc(struct device *parent,
+				const struct oni_link_ops *ops,
+				struct module *owner, void *priv)
+{
+	struct oni_link *link;
+	struct oni_dev *dev;
+	int ret;
+
+	link = kzalloc(sizeof(*link), GFP_KERNEL);
+	dev = kzalloc(sizeof(*dev), GFP_KERNEL);
+	if (!link || !dev) {
+		ret = -ENOMEM;
+		goto err_free;
+	}
+	ret = init_srcu_struct(&dev->srcu);
+	if (ret)
+		goto err_free;
+
+	atomic_inc(&oni_live);
+	device_initialize(&dev->dev);
+	dev->dev.release = oni_dev_release;
+	dev->dev.class = oni_class;
+	dev->dev.parent = parent;
+	dev->dev.groups = oni_dev_groups;
+	dev->minor = -1;
+	mutex_init(&dev->lock);
+	mutex_init(&dev->ctl_lock);
+	mutex_init(&dev->table_lock);
+	spin_lock_init(&dev->sig_lock);
+	INIT_KFIFO(dev->sig_fifo);
+	init_waitqueue_head(&dev->sig_wait);
+	init_waitqueue_head(&dev->wait);
+	INIT_WORK(&dev->fault_work, oni_ctl_fault_work);
+
+	link->dev = dev;
+	link->ops = ops;
+	link->owner = owner;
+	link->priv = priv;
+	rcu_assign_pointer(dev->link, link);
+	return link;
+
+err_free:
+	kfree(dev);
+	kfree(link);
+	return ERR_PTR(ret);
+}
+ONI_EXPORT(oni_link_alloc);
+
+/**
+ * oni_link_register - bring the controller up and show it to user space
+ * @link: from oni_link_alloc(); upcalls must already work
+ *
+ * Resets the controller, reads the device table and puts every stimulator into
+ * its safe state before any node exists.
+ *
+ * Return: 0, or what the controller could not do.
+ */
+int oni_link_register(struct oni_link *link)
+{
+	struct oni_dev *dev = link->dev;
+	int ret;
+
+	mutex_lock(&dev->lock);
+	ret = oni_reset_locked(dev, link);
+	mutex_unlock(&dev->lock);
+	if (ret)
+		return ret;
+
+	ret = ida_alloc_max(&oni_ida, ONI_MINORS - 1, GFP_KERNEL);
+	if (ret < 0)
+		return ret;
+	dev->minor = ret;
+	dev->dev.devt = MKDEV(MAJOR(oni_devt), dev->minor);
+	ret = dev_set_name(&dev->dev, "oni%d", dev->minor);
+	if (ret)
+		return ret;
+
+	cdev_init(&dev->cdev, &oni_fops);
+	dev->cdev.owner = THIS_MODULE;
+	ret = cdev_device_add(&dev->cdev, &dev->dev);
+	if (ret)
+		return ret;
+	link->registered = true;
+	return 0;
+}
+ONI_EXPORT(oni_link_register);
+
+/* Latch "gone" and wake everybody who waits for anything. */
+static void oni_dev_numb(struct oni_dev *dev, struct oni_ring *ring)
+{
+	set_bit(ONI_DEV_GONE, &dev->flags);
+	if (ring)
+		oni_ring_end(ring, ONI_RING_GONE, -ENODEV);
+	wake_up_all(&dev->sig_wait);
+	wake_up_all(&dev->wait);
+	trace_oni_state(dev->minor, ONI_STATE_GONE);
+}
+
+/**
+ * oni_link_unregister - take the controller away from user space
+ * @link: the link
+ *
+ * While the hardware is still there it is stopped and made safe first. Open
+ * files and mappings stay, and answer ENODEV. No op of the link is called
+ * after the return, and no DMA goes into ring memory.
+ */
+void oni_link_unregister(struct oni_link *link)
+{
+	struct oni_dev *dev = link->dev;
+
+	if (link->registered)
+		cdev_device_del(&dev->cdev, &dev->dev);
+
+	mutex_lock(&dev->lock);
+	if (!oni_dev_gone(dev)) {
+		oni_stop_locked(dev, link);
+		oni_stim_safe_locked(dev, link);
+	}
+	oni_dev_numb(dev, dev->stream ? dev->stream->ring : NULL);
+	if (dev->running) {
+		link->ops->rx_stop(link);
+		dev->running = false;
+	}
+	if (link->pinned) {
+		link->pinned = false;
+		module_put(link->owner);
+	}
+	link->ops->reset(link);
+	if (link->mapped) {
+		link->ops->rx_unmap(link);
+		oni_ring_put(link->mapped);
+		link->mapped = NULL;
+	}
+	rcu_assign_pointer(dev->link, NULL);
+	mutex_unlock(&dev->lock);
+
+	synchronize_srcu(&dev->srcu);
+	cancel_work_sync(&dev->fault_work);
+}
+ONI_EXPORT(oni_link_unregister);
+
+/**
+ * oni_link_free - drop the link; no upcall is allowed any more
+ * @link: the link
+ */
+void oni_link_free(struct oni_link *link)
+{
+	struct oni_dev *dev = link->dev;
+
+	/* Also after a failed register: upcalls may have queued the work. */
+	rcu_assign_pointer(dev->link, NULL);
+	synchronize_srcu(&dev->srcu);
+	cancel_work_sync(&dev->fault_work);
+	put_device(&dev->dev);
+	kfree(link);
+}
+ONI_EXPORT(oni_link_free);
+
+void *oni_link_priv(struct oni_link *link)
+{
+	return link->priv;
+}
+ONI_EXPORT(oni_link_priv);
+
+/**
+ * oni_link_quiesce - stop and make safe, before suspend or shutdown
+ * @link: the link
+ */
+void oni_link_quiesce(struct oni_link *link)
+{
+	struct oni_dev *dev = link->dev;
+
+	mutex_lock(&dev->lock);
+	if (!oni_dev_gone(dev)) {
+		oni_stop_locked(dev, link);
+		oni_stim_safe_locked(dev, link);
+		link->ops->reset(link);
+	}
+	mutex_unlock(&dev->lock);
+}
+ONI_EXPORT(oni_link_quiesce);
+
+/**
+ * oni_link_resume - bring the controller up again; nothing is started
+ * @link: the link
+ *
+ * Power-on defaults of stimulators are armed, so the reset that writes their
+ * safe state is not optional.
+ */
+int oni_link_resume(struct oni_link *link)
+{
+	struct oni_dev *dev = link->dev;
+	int ret;
+
+	mutex_lock(&dev->lock);
+	ret = oni_dev_gone(dev) ? -ENODEV : oni_reset_locked(dev, link);
+	if (ret)
+		set_bit(ONI_DEV_FAULT, &dev->flags);
+	mutex_unlock(&dev->lock);
+	return ret;
+}
+ONI_EXPORT(oni_link_resume);
+
+/**
+ * oni_link_signal - one byte of the signal channel arrived
+ * @link: the link
+ * @byte: as sent
+ */
+void oni_link_signal(struct oni_link *link, u8 byte)
+{
+	struct oni_dev *dev = link->dev;
+	enum oni_cobs_result res;
+	struct oni_signal sig;
+	unsigned long flags;
+
+	spin_lock_irqsave(&dev->sig_lock, flags);
+	res = oni_cobs_feed(&dev->cobs, byte, &sig);
+	if (res == ONI_COBS_PACKET && !kfifo_put(&dev->sig_fifo, sig))
+		res = ONI_COBS_BAD;
+	spin_unlock_irqrestore(&dev->sig_lock, flags);
+
+	if (res == ONI_COBS_PACKET) {
+		atomic64_inc(&dev->cnt.signals);
+		trace_oni_signal(sig.flag, sig.words);
+		wake_up(&dev->sig_wait);
+	} else if (res == ONI_COBS_BAD) {
+		atomic64_inc(&dev->cnt.bad_signals);
+	}
+}
+ONI_EXPORT(oni_link_signal);
+
+/**
+ * oni_link_error - the link did something it must not do
+ * @link: the link
+ * @err: negative errno; the first one stays until the next reset
+ */
+void oni_link_error(struct oni_link *link, int err)
+{
+	struct oni_dev *dev = link->dev;
+
+	atomic64_inc(&dev->cnt.link_errors);
+	trace_oni_link_error(dev->minor, err);
+	if (!test_and_set_bit(ONI_DEV_FAULT, &dev->flags))
+		queue_work(system_unbound_wq, &dev->fault_work);
+}
+ONI_EXPORT(oni_link_error);
+
+/**
+ * oni_link_lost - registers read all ones: the hardware is not there
+ * @link: the link
+ */
+void oni_link_lost(struct oni_link *link)
+{
+	struct oni_dev *dev = link->dev;
+
+	if (test_and_set_bit(ONI_DEV_GONE, &dev->flags))
+		return;
+	trace_oni_link_error(dev->minor, -ENODEV);
+	wake_up_all(&dev->sig_wait);
+	wake_up_all(&dev->wait);
+	/* Readers are woken from process context, where locks can be taken. */
+	queue_work(system_unbound_wq, &dev->fault_work);
+}
+ONI_EXPORT(oni_link_lost);
+
+bool oni_link_is_lost(struct oni_link *link)
+{
+	return oni_dev_gone(link->dev);
+}
+ONI_EXPORT(oni_link_is_lost);
+
+static char *oni_devnode(oni_const_device *dev, umode_t *mode)
+{
+	/* Without udev nobody but root; the rules open it to a group. */
+	if (mode)
+		*mode = 0600;
+	return NULL;
+}
+
+static int __init oni_init(void)
+{
+	int ret;
+
+	ret = alloc_chrdev_region(&oni_devt, 0, ONI_MINORS, "oni");
+	if (ret)
+		return ret;
+	/*
+	 * On the heap, not a static const class: device release may run after
+	 * this module is gone and looks at the class.
+	 */
+	oni_class = oni_class_create("oni");
+	if (IS_ERR(oni_class)) {
+		unregister_chrdev_region(oni_devt, ONI_MINORS);
+		return PTR_ERR(oni_class);
+	}
+	oni_class->devnode = oni_devnode;
+	return 0;
+}
+
+static void __exit oni_exit(void)
+{
+	wait_event(oni_live_wait, !atomic_read(&oni_live));
+	class_destroy(oni_class);
+	unregister_chrdev_region(oni_devt, ONI_MINORS);
+	ida_destroy(&oni_ida);
+}
+
+module_init(oni_init);
+module_exit(oni_exit);
+
+MODULE_DESCRIPTION("Open Neuro Interface controllers. Research use only, not a medical device.");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Stream file descriptors: creation, mmap, read, poll.
+ *
+ * A stream holds a reference on the controller object and one on the ring. It
+ * ends in release, that is when the last fd and the last mapping are gone.
+ * read and mmap use ring memory only and need no gate.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/fs.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "oni_compat.h"
+#include "oni_internal.h"
+
+/* mmap offsets: 4 GiB apart, so that no area can grow into the next. */
+#define OFF_PRODUCER	0ULL
+#define OFF_CONSUMER	0x100000000ULL
+#define OFF_DATA	0x200000000ULL
+#define OFF_DESC	0x400000000ULL
+
+static u64 desc_bytes(const struct oni_ring *ring)
+{
+	return PAGE_ALIGN(ONI_DESC_COUNT * sizeof(*ring->desc));
+}
+
+/* --- reading ------------------------------------------------------------- */
+
+/* An ended stream: 0 for a regular end, else the error. */
+static int end_code(const struct oni_ring *ring)
+{
+	u32 flags = READ_ONCE(ring->prod->flags);
+
+	if (flags & ONI_RING_GONE)
+		return -ENODEV;
+	if (flags & ONI_RING_ERROR)
+		return -(int)READ_ONCE(ring->prod->error);
+	return 0;
+}
+
+/* Nothing will come until the next start. */
+static bool idle(const struct oni_ring *ring)
+{
+	return !(READ_ONCE(ring->prod->flags) & ONI_RING_RUNNING);
+}
+
+static ssize_t copy_out(struct oni_ring *ring, u64 pos, char __user *buf,
+			size_t len)
+{
+	size_t chunk = oni_ring_chunk_bytes(ring), done = 0;
+
+	while (done < len) {
+		u64 off = (pos + done) & (ring->size - 1);
+		struct page *page = ring->chunk[off / chunk] +
+				    (off % chunk >> PAGE_SHIFT);
+		size_t in = offset_in_page(off);
+		size_t n = min_t(size_t, len - done, PAGE_SIZE - in);
+
+		if (copy_to_user(buf + done, page_address(page) + in, n))
+			return done ?: -EFAULT;
+		done += n;
+	}
+	return done;
+}
+
+/* The reader may have made room or may be about to sleep: look again. */
+static void kick(struct oni_stream *stream)
+{
+	int idx;
+
+	if (oni_dev_enter(stream->dev, &idx))
+		oni_ring_reader_kick(stream->ring);
+	oni_dev_exit(stream->dev, idx);
+}
+
+ssize_t oni_stream_do_read(struct oni_stream *stream, struct file *file,
+			   char __user *buf, size_t len)
+{
+	struct oni_ring *ring = stream->ring;
+	bool nonblock = file->f_flags & O_NONBLOCK;
+	u64 avail, tail;
+	ssize_t n;
+	int ret;
+
+	if (!len)
+		return 0;
+	kick(stream);
+	if (!oni_ring_readable(ring, nonblock, &avail) && !idle(ring)) {
+		if (nonblock)
+			return -EAGAIN;
+		ret = wait_event_interruptible(ring->wait,
+					       oni_ring_readable(ring, false, &avail) ||
+					       idle(ring));
+		if (ret)
+			return ret;
+		oni_ring_readable(ring, true, &avail);
+	}
+	if (READ_ONCE(ring->prod->error) == EPROTO)
+		return -EPROTO;	/* the tail cannot be believed any more */
+	if (!avail)
+		return end_code(ring);
+
+	tail = oni_ring_tail(ring);
+	n = copy_out(ring, tail, buf, min_t(u64, min_t(u64, avail, len),
+					    MAX_RW_COUNT));
+	if (n > 0) {
+		oni_ring_set_tail(ring, tail + n);
+		kick(stream);
+	}
+	return n;
+}
+
+__poll_t oni_stream_do_poll(struct oni_stream *stream, struct file *file,
+			    struct poll_table_struct *wait)
+{
+	struct oni_ring *ring = stream->ring;
+	__poll_t mask = 0;
+	u64 avail;
+
+	poll_wait(file, &ring->wait, wait);
+	kick(stream);
+	if (oni_ring_readable(ring, false, &avail))
+		mask |= EPOLLIN | EPOLLRDNORM;
+	if (READ_ONCE(ring->prod->error))
+		mask |= EPOLLERR;
+	if (oni_dev_gone(stream->dev))
+		mask |= EPOLLHUP | EPOLLERR | EPOLLIN | EPOLLRDNORM;
+	return mask;
+}
+
+static ssize_t stream_read(struct file *file, char __user *buf, size_t len,
+			   loff_t *ppos)
+{
+	return oni_stream_do_read(file->private_data, file, buf, len);
+}
+
+static __poll_t stream_poll(struct file *file, struct poll_table_struct *wait)
+{
+	return oni_stream_do_poll(file->private_data, file, wait);
+}
+
+/* --- mmap ---------------------------------------------------------------- */
+
+static int map_pages(struct vm_area_struct *vma, unsigned long addr,
+		     struct page *first, unsigned long n)
+{
+	unsigned long i;
+	int ret;
+
+	for (i = 0; i < n; i++) {
+		ret = vm_insert_page(vma, addr + i * PAGE_SIZE, first + i);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int map_data(struct vm_area_struct *vma, struct oni_ring *ring,
+		    unsigned long len)
+{
+	unsigned long chunk = oni_ring_chunk_bytes(ring), off;
+	int ret;
+
+	for (off = 0; off < len; off += chunk) {
+		ret = map_pages(vma, vma->vm_start + off,
+				ring->chunk[(off / chunk) % ring->chunks],
+				chunk >> PAGE_SHIFT);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/*
+ * Uses only what is constant after creation, so it needs no lock. The pages
+ * are counted: a mapping keeps them alive without anybody's help.
+ */
+static int stream_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct oni_stream *stream = file->private_data;
+	struct oni_ring *ring = stream->ring;
+	unsigned long len = vma->vm_end - vma->vm_start;
+	u64 off = (u64)vma->vm_pgoff << PAGE_SHIFT;
+	bool consumer = off == OFF_CONSUMER;
+
+	if (!(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	switch (off) {
+	case OFF_PRODUCER:
+	case OFF_CONSUMER:
+		if (len != PAGE_SIZE)
+			return -EINVAL;
+		break;
+	case OFF_DATA:
+		if (len != ring->size && len != 2 * ring->size)
+			return -EINVAL;
+		break;
+	case OFF_DESC:
+		if (len != desc_bytes(ring))
+			return -EINVAL;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (!consumer && (vma->vm_flags & VM_WRITE))
+		return -EPERM;
+	oni_vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP,
+			 consumer ? 0 : VM_MAYWRITE);
+
+	switch (off) {
+	case OFF_PRODUCER:
+		return map_pages(vma, vma->vm_start, virt_to_page(ring->prod), 1);
+	case OFF_CONSUMER:
+		return map_pages(vma, vma->vm_start, virt_to_page(ring->cons), 1);
+	case OFF_DESC:
+		return map_pages(vma, vma->vm_start, ring->desc_pages,
+				 len >> PAGE_SHIFT);
+	default:
+		return map_data(vma, ring, len);
+	}
+}
+
+/* --- ioctls -------------------------------------------------------------- */
+
+static int stream_info(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_stream *stream = ctx->file->private_data;
+	struct oni_ring *ring = stream->ring;
+	struct oni_stream_info *si = arg;
+
+	if (si->flags)
+		return -EINVAL;
+	*si = (struct oni_stream_info){
+		.size = si->size,
+		.producer_offset = OFF_PRODUCER,
+		.producer_bytes = PAGE_SIZE,
+		.consumer_offset = OFF_CONSUMER,
+		.consumer_bytes = PAGE_SIZE,
+		.data_offset = OFF_DATA,
+		.data_bytes = ring->size,
+		.desc_offset = OFF_DESC,
+		.desc_bytes = desc_bytes(ring),
+		.block_bytes = ring->block,
+		.desc_count = ONI_DESC_COUNT,
+		.watermark_bytes = READ_ONCE(stream->watermark),
+		.latency_us = READ_ONCE(stream->latency_us),
+	};
+	return 0;
+}
+
+static int stream_wake(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_stream *stream = ctx->file->private_data;
+	struct oni_stream_wake *sw = arg;
+	u32 mark;
+
+	if (sw->flags)
+		return -EINVAL;
+	mark = sw->watermark_bytes ?: stream->ring->block;
+	if (mark > stream->ring->size / 2)
+		return -EINVAL;
+	WRITE_ONCE(stream->watermark, mark);
+	WRITE_ONCE(stream->latency_us, sw->latency_us);
+	oni_ring_set_wake(stream->ring, mark, sw->latency_us);
+	return 0;
+}
+
+static const struct oni_ioctl stream_ioctls[] = {
+	{ ONI_IOC_STREAM_INFO, sizeof(struct oni_stream_info), false, stream_info },
+	{ ONI_IOC_STREAM_WAKE, sizeof(struct oni_stream_wake), false, stream_wake },
+};
+
+static long stream_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct oni_stream *stream = file->private_data;
+	struct oni_ioctl_ctx ctx = { .file = file, .dev = stream->dev };
+
+	return oni_ioctl_dispatch(stream_ioctls, ARRAY_SIZE(stream_ioctls),
+				  &ctx, cmd, arg);
+}
+
+/* --- life ---------------------------------------------------------------- */
+
+static void add_counter(atomic64_t *sum, u64 *out, u64 val)
+{
+	if (out)
+		*out += val;
+	else
+		atomic64_add(val, sum);
+}
+
+/* Add the counters of @ring to @stats, or to the controller's if NULL. */
+void oni_stream_count(struct oni_dev *dev, struct oni_ring *ring,
+		      struct oni_stats *stats)
+{
+	const struct oni_ring_producer *p = ring->prod;
+
+	add_counter(&dev->cnt.blocks, stats ? &stats->blocks : NULL, p->blocks);
+	add_counter(&dev->cnt.bytes, stats ? &stats->bytes : NULL, ring->total);
+	add_counter(&dev->cnt.short_blocks, stats ? &stats->short_blocks : NULL,
+		    p->short_blocks);
+	add_counter(&dev->cnt.ring_full, stats ? &stats->ring_full : NULL,
+		    p->full_events);
+	add_counter(&dev->cnt.ring_full_ns, stats ? &stats->ring_full_ns : NULL,
+		    p->full_ns);
+	add_counter(&dev->cnt.wakeups, stats ? &stats->wakeups : NULL,
+		    p->wakeups);
+}
+
+static int stream_release(struct inode *inode, struct file *file)
+{
+	struct oni_stream *stream = file->private_data;
+	struct oni_dev *dev = stream->dev;
+	struct oni_link *link;
+	int idx;
+
+	mutex_lock(&dev->lock);
+	link = oni_dev_enter(dev, &idx);
+	if (link)
+		oni_stop_locked(dev, link);
+	/* A lost link is not unbound yet: its mapping must go all the same. */
+	link = srcu_dereference(dev->link, &dev->srcu);
+	if (link && link->mapped) {
+		if (dev->running) {
+			link->ops->rx_stop(link);
+			dev->running = false;
+		}
+		if (link->pinned) {
+			link->pinned = false;
+			module_put(link->owner);
+		}
+		link->ops->reset(link);
+		link->ops->rx_unmap(link);
+		oni_ring_put(link->mapped);
+		link->mapped = NULL;
+	}
+	dev->stream = NULL;
+	oni_stream_count(dev, stream->ring, NULL);
+	oni_dev_exit(dev, idx);
+	mutex_unlock(&dev->lock);
+
+	oni_ring_put(stream->ring);
+	put_device(&dev->dev);
+	kfree(stream);
+	return 0;
+}
+
+static const struct file_operations stream_fops = {
+	.owner = THIS_MODULE,
+	.release = stream_release,
+	.read = stream_read,
+	.poll = stream_poll,
+	.mmap = stream_mmap,
+	.unlocked_ioctl = stream_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+/* Fill in defaults and check the sizes. */
+static int check_sizes(struct oni_dev *dev, const struct oni_link_ops *ops,
+		       struct oni_stream_create *sc)
+{
+	u32 frame = dev->max_read_frame;
+
+	if (!sc->block_bytes)
+		sc->block_bytes = max_t(u32, ONI_BLOCK_DEFAULT,
+					roundup(frame, ops->block_align));
+	if (sc->block_bytes % ops->block_align || sc->block_bytes < frame ||
+	    sc->block_bytes > ops->block_max)
+		return -EINVAL;
+
+	if (!sc->ring_bytes)
+		sc->ring_bytes = ONI_RING_DEFAULT;
+	if (!is_power_of_2(sc->ring_bytes) ||
+	    sc->ring_bytes < max_t(u64, ONI_RING_MIN, PAGE_SIZE) ||
+	    sc->ring_bytes > ONI_RING_MAX ||
+	    sc->ring_bytes / 4 < sc->block_bytes)
+		return -EINVAL;
+
+	if (!sc->watermark_bytes)
+		sc->watermark_bytes = sc->block_bytes;
+	if (sc->watermark_bytes > sc->ring_bytes / 2)
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * oni_stream_create - make the stream of a controller
+ * @dev: the controller, dev->lock held
+ * @link: its link
+ * @sc: wishes; the sizes chosen are written back
+ *
+ * Return: the file, not yet installed, or an ERR_PTR.
+ */
+struct file *oni_stream_create(struct oni_dev *dev, struct oni_link *link,
+			       struct oni_stream_create *sc)
+{
+	struct oni_stream *stream;
+	struct file *file;
+	int ret;
+
+	lockdep_assert_held(&dev->lock);
+	if (dev->stream || dev->running)
+		return ERR_PTR(-EBUSY);
+	ret = check_sizes(dev, link->ops, sc);
+	if (ret)
+		return ERR_PTR(ret);
+
+	stream = kzalloc(sizeof(*stream), GFP_KERNEL_ACCOUNT);
+	if (!stream)
+		return ERR_PTR(-ENOMEM);
+	stream->watermark = sc->watermark_bytes;
+	stream->latency_us = sc->latency_us;
+	stream->ring = oni_ring_create(sc->ring_bytes, sc->block_bytes);
+	if (!stream->ring) {
+		ret = -ENOMEM;
+		goto err_free;
+	}
+	oni_ring_set_wake(stream->ring, sc->watermark_bytes, sc->latency_us);
+	ret = link->ops->rx_map(link, stream->ring);
+	if (ret)
+		goto err_ring;
+	oni_ring_get(stream->ring);
+	link->mapped = stream->ring;
+
+	stream->dev = dev;
+	get_device(&dev->dev);
+	file = anon_inode_getfile("[oni-stream]", &stream_fops, stream,
+				  O_RDWR | O_CLOEXEC);
+	if (IS_ERR(file)) {
+		ret = PTR_ERR(file);
+		goto err_map;
+	}
+	stream_open(file_inode(file), file);
+	dev->stream = stream;
+	return file;
+
+err_map:
+	put_device(&dev->dev);
+	/* Nothing was started, so nothing can be in flight. */
+	link->ops->rx_unmap(link);
+	link->mapped = NULL;
+	oni_ring_put(stream->ring);
+err_ring:
+	oni_ring_put(stream->ring);
+err_free:
+	kfree(stream);
+	return ERR_PTR(ret);
+}
