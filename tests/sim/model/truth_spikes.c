@@ -36,7 +36,8 @@ static int truth_prepare(int fd)
 
 	if (fstat(fd, &st) < 0)
 		return -1;
-	if (mine.used && st.st_dev == mine.dev && st.st_ino == mine.ino)
+	/* Inode numbers are reused; an empty file is never the one we wrote. */
+	if (mine.used && st.st_dev == mine.dev && st.st_ino == mine.ino && st.st_size)
 		return 0;
 	mine.dev = st.st_dev;
 	mine.ino = st.st_ino;
