@@ -267,7 +267,7 @@ class Guest:
         append = "console=ttyS0 loglevel=6 panic=-1 oops=panic panic_on_warn=1 hung_task_panic=0 net.ifnames=0 " \
                  "systemd.show_status=0 rd.udev.log_level=3 random.trust_cpu=on mitigations=off audit=0 " + options.get("append", "")
         args = ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-vga", "none", "-nic", "none",
-                "-machine", "q35,memory-backend=mem,hpet=off", "-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max", "-smp", "2", "-m", memory,
+                "-machine", "q35,memory-backend=mem,hpet=off,sata=off,i8042=off", "-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max,svm=off", "-smp", "2", "-m", memory,
                 "-object", f"memory-backend-memfd,id=mem,size={memory},share=on",
                 "-object", "rng-random,id=rng0,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng0",
                 "-kernel", guest / "vmlinuz", "-initrd", guest / "initrd.img",
