@@ -162,6 +162,19 @@ static void test_refusals(void **state)
 	assert_int_equal(model_reg_write(b->m, 0x103, 17, 12), -1);
 }
 
+static void test_status_before_any_reset(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_new(&b);
+	assert_int_equal(bench_status(&b, "run"), 0);
+	model_tick(b.m, 1);
+	assert_int_equal(bench_status(&b, "port.a.locked"), 0);
+	assert_int_equal(bench_status(&b, "rhd.0x100.samples"), 0);
+	bench_free(&b);
+}
+
 static void test_heartbeat_limits(void **state)
 {
 	struct bench *b = *state;
@@ -734,7 +747,7 @@ int main(void)
 		T(test_table_without_headstage), T(test_table_with_headstage),
 		T(test_table_changes_only_at_reset), T(test_passthrough_hides_the_hub),
 		T(test_rhs2116_rows), T(test_hub_information), T(test_refusals),
-		T(test_heartbeat_limits), T(test_heartbeat_frames),
+		T(test_status_before_any_reset), T(test_heartbeat_limits), T(test_heartbeat_frames),
 		T(test_stopped_makes_no_frames), T(test_pause_keeps_the_clock),
 		T(test_memory_example), T(test_enable_acts_at_reset),
 		T(test_port_status_example), T(test_port_window),

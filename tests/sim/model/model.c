@@ -178,14 +178,18 @@ static void hub_init(struct model *m, unsigned int index, uint32_t hardware_id,
 	h->latency_ticks = latency_ns * (uint64_t)MODEL_ACQ_HZ / 1000000000u;
 }
 
-/* Devices are made on first use: their set depends on model_set(). */
+/* Sources and devices are made on first use: they depend on model_set(). */
 static int model_build(struct model *m)
 {
 	unsigned int p;
+	char err[64];
 	int rc;
 
 	if (m->built)
-		return 0;
+		return m->built > 0 ? 0 : -1;
+	m->built = -1;		/* out of memory: no devices, now and later */
+	if (source_defaults(m, err, sizeof(err)) < 0)
+		return -1;
 	hub_init(m, 0, 1, 0x0200, MODEL_ACQ_HZ, 0);
 	m->hubs[0].latency_ticks = HUB0_LATENCY_TICKS;
 	m->hubs[0].reachable = 1;
@@ -443,11 +447,10 @@ static void hub_reset(struct hub *h, int passthrough)
 
 void model_reset(struct model *m, uint32_t flags)
 {
-	char err[128];
 	unsigned int i;
 
 	/* Out of memory leaves an empty table, which the host reports. */
-	if (model_build(m) < 0 || source_defaults(m, err, sizeof(err)) < 0)
+	if (model_build(m) < 0)
 		return;
 	m->flags = flags;
 	for (i = 0; i < ARRAY_LEN(m->hubs); i++)

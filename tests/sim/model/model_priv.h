@@ -136,7 +136,7 @@ struct stim_log {
 struct model {
 	struct model_env env;
 	struct config cfg;
-	int built;
+	int built;			/* 1, or -1 when it failed */
 	int running;
 	uint64_t run;			/* starts so far */
 	uint64_t clock;			/* reached so far */
@@ -149,7 +149,7 @@ struct model {
 	struct hub hubs[1 + PORTS];
 	struct dev *heap[PORTS * HUB_MAX_DEVS + HUB_MAX_DEVS];
 	unsigned int heap_len;
-	struct source *sources[SRC_CHANNELS];	/* NULL: the default */
+	struct source *sources[SRC_CHANNELS];	/* set once built */
 	struct truth *truth;
 	uint8_t frame[FRAME_MAX];
 };
