@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* card.c - see card.h. */
-#define _GNU_SOURCE
 #include "card.h"
 
 #include <errno.h>

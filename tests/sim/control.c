@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* control.c - see control.h. */
-#define _GNU_SOURCE
 #include "control.h"
 
 #include <errno.h>

@@ -5,7 +5,6 @@
  * Frame ends are found by reading the headers that are in the FIFO anyway: when
  * head enters a frame its header is still there, so no list of frames is kept.
  */
-#define _GNU_SOURCE
 #include "fifo.h"
 
 #include <errno.h>

@@ -6,7 +6,6 @@
  * (signals and control socket), server (one vfio-user client at a time), and
  * the engine inside the card.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>

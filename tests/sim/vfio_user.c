@@ -5,7 +5,6 @@
  * File descriptors travel with the first byte of a message, so a message is
  * read in two pieces: header with descriptors, then the body.
  */
-#define _GNU_SOURCE
 #include "vfio_user.h"
 
 #include <errno.h>
