@@ -40,6 +40,7 @@
 #include "oni_link.h"
 #include "oni_riffa_regs.h"
 #include "oni_ring.h"
+#include "oni_ring_math.h"
 
 #define DOWN_TIMEOUT		msecs_to_jiffies(1000)
 #define BLOCK_MAX		(1024 * 1024U)
@@ -146,16 +147,9 @@ static void lost(struct riffa *r)
 
 /* --- up: FPGA to host ---------------------------------------------------- */
 
-static u32 seg_len(const struct riffa *r, u64 pos, u32 left)
-{
-	u32 in = pos & (r->seg_bytes - 1);
-
-	return min(left, r->seg_bytes - in);
-}
-
 static dma_addr_t seg_addr(const struct riffa *r, u64 pos)
 {
-	u64 off = pos & (r->ring->size - 1);
+	u64 off = oni_ring_offset(pos, r->ring->size);
 
 	return r->seg[off / r->seg_bytes] + (off & (r->seg_bytes - 1));
 }
@@ -168,7 +162,7 @@ static unsigned int ring_list(struct riffa *r, u32 bytes)
 	unsigned int n = 0;
 
 	while (bytes) {
-		u32 len = seg_len(r, pos, bytes);
+		u32 len = oni_ring_span(pos, bytes, r->seg_bytes);
 		dma_addr_t addr = seg_addr(r, pos);
 
 		if (n == RIFFA_SG_MAX)
@@ -187,7 +181,7 @@ static void ring_sync(struct riffa *r, u32 bytes)
 	u64 pos = oni_ring_head(r->ring);
 
 	while (bytes) {
-		u32 len = seg_len(r, pos, bytes);
+		u32 len = oni_ring_span(pos, bytes, r->seg_bytes);
 
 		dma_sync_single_for_cpu(&r->pdev->dev, seg_addr(r, pos), len,
 					DMA_FROM_DEVICE);

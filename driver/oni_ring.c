@@ -11,6 +11,7 @@
 
 #include "oni_compat.h"
 #include "oni_ring.h"
+#include "oni_ring_math.h"
 #include "oni_trace.h"
 
 /* A stalled producer looks at the tail again after this long. */
@@ -26,7 +27,7 @@ static bool load_tail(struct oni_ring *ring, u64 *tail)
 	u64 t = smp_load_acquire(&ring->cons->tail);		/* (A) */
 
 	lockdep_assert_held(&ring->lock);
-	if (t > ring->head || t < ring->last_tail) {
+	if (!oni_ring_tail_ok(ring->head, ring->last_tail, t)) {
 		*tail = ring->last_tail;
 		return false;
 	}
@@ -73,7 +74,7 @@ static void set_full(struct oni_ring *ring, bool full, u64 now)
 /* The rule of struct oni_stream_create. Caller holds ring->lock. */
 static bool due(struct oni_ring *ring, u64 tail)
 {
-	return ring->head - tail >= ring->watermark || tail < ring->due_head;
+	return oni_ring_due(ring->head, tail, ring->watermark, ring->due_head);
 }
 
 static enum hrtimer_restart latency_expired(struct hrtimer *timer)
@@ -358,7 +359,8 @@ bool oni_ring_room(struct oni_ring *ring, u32 bytes)
 
 	spin_lock_irqsave(&ring->lock, flags);
 	ok = load_tail(ring, &tail);
-	room = ok && !final(ring) && ring->head - tail + bytes <= ring->size;
+	room = ok && !final(ring) &&
+	       oni_ring_fits(ring->head, tail, ring->size, bytes);
 	if (ok && !final(ring)) {
 		if (!room && !ring->full)
 			hrtimer_start(&ring->stall_timer,

@@ -17,6 +17,7 @@
 
 #include "oni_compat.h"
 #include "oni_internal.h"
+#include "oni_ring_math.h"
 
 /* mmap offsets: 4 GiB apart, so that no area can grow into the next. */
 #define OFF_PRODUCER	0ULL
@@ -55,7 +56,7 @@ static ssize_t copy_out(struct oni_ring *ring, u64 pos, char __user *buf,
 	size_t chunk = oni_ring_chunk_bytes(ring), done = 0;
 
 	while (done < len) {
-		u64 off = (pos + done) & (ring->size - 1);
+		u64 off = oni_ring_offset(pos + done, ring->size);
 		struct page *page = ring->chunk[off / chunk] +
 				    (off % chunk >> PAGE_SHIFT);
 		size_t in = offset_in_page(off);
