@@ -716,6 +716,118 @@ static void test_stimulator_writes_are_recorded(void **state)
 	assert_int_equal(bench_status(b, "stim_triggers"), 2);
 }
 
+static void test_master_reset_of_the_stimulator(void **state)
+{
+	struct bench *b = *state;
+
+	bench_power_hs64(b);
+	bench_write(b, 0x103, 8, 99);
+	bench_write(b, 0x103, 13, 1);
+	bench_write(b, 0x103, 16, 1);
+	assert_int_equal(bench_read(b, 0x103, 8), 10);
+	assert_int_equal(bench_read(b, 0x103, 13), 0);
+}
+
+static void test_rhs2116_is_armed_at_power_on(void **state)
+{
+	struct bench *b = *state;
+
+	bench_set(b, "port-a", "rhs2116");
+	model_tick(b->m, b->now_ns);
+	bench_write(b, PORT_A, 3, 40);
+	bench_wait(b, 150);
+	model_reset(b->m, 0);
+	bench_write(b, 0x102, 2, 1);		/* nothing loaded */
+	assert_int_equal(bench_status(b, "stim_triggers"), 0);
+	bench_write(b, 0x100, 0x8002, 4);
+	bench_write(b, 0x102, 2, 1);
+	assert_int_equal(bench_status(b, "stim_triggers"), 1);
+	bench_write(b, 0x100, 0x8006, 1);	/* one chip by itself */
+	assert_int_equal(bench_status(b, "stim_triggers"), 2);
+	bench_write(b, 0x102, 3, 0);
+	bench_write(b, 0x102, 2, 1);		/* disarmed */
+	assert_int_equal(bench_status(b, "stim_triggers"), 2);
+	assert_int_equal(model_reg_write(b->m, 0x100, 0x8002, 1025), -1);
+	assert_int_equal(model_reg_write(b->m, 0x100, 0x8007, 31), -1);
+	assert_int_equal(model_reg_write(b->m, 0x100, 0x8005, 0), -1);
+}
+
+static void test_second_headstage_has_its_own_channels(void **state)
+{
+	struct bench *b = *state;
+	size_t i;
+
+	bench_set(b, "port-b", "hs64");
+	bench_power_hs64(b);
+	bench_write(b, 2, 3, 60);
+	bench_wait(b, 150);
+	model_reset(b->m, 0);
+	bench_write(b, 0x200, 0x8000, 1);
+	b->keep = 0x200;
+	bench_start(b);
+	model_produce(b->m, SECOND / 100, SIZE_MAX);
+	assert_in_range(b->nframes, 299, 300);
+	for (i = 0; i < b->nframes; i++)
+		assert_int_equal(get16(bench_frame(b, i) + 24 + 2 * 3),
+				 (i * 64 + 64 + 33) & 0xffff);
+}
+
+static void test_same_clock_in_address_order(void **state)
+{
+	struct bench *b = *state;
+	uint64_t clock = 0;
+	uint32_t addr = 0;
+	size_t i, ties = 0;
+
+	/* Everything on hub 0 at 100 kHz: always four frames of the same clock. */
+	bench_write(b, HEARTBEAT, 1, 2500);
+	bench_write(b, ANALOG, 0, 1);
+	bench_write(b, MEMORY, 0, 1);
+	bench_write(b, MEMORY, 1, 2500);
+	bench_write(b, LOADTEST, 0, 1);
+	bench_write(b, LOADTEST, 1, 2500);
+	bench_start(b);
+	model_produce(b->m, SECOND / 100 + 256, 1);
+	while (model_produce(b->m, SECOND / 100 + 256, 1) < SECOND / 100 + 256 ||
+	       model_next(b->m) <= SECOND / 100 + 256)
+		;
+	assert_int_equal(b->nframes, 4000);
+	for (i = 0; i < b->nframes; i++) {
+		if (i && get64(bench_frame(b, i)) == clock) {
+			assert_true(b->frames[i].addr > addr);
+			ties++;
+		}
+		clock = get64(bench_frame(b, i));
+		addr = b->frames[i].addr;
+	}
+	assert_int_equal(ties, 3000);
+}
+
+static void test_enabled_at_power_on(void **state)
+{
+	struct bench *b = *state;
+
+	bench_set(b, "por-enable", "1");
+	b->keep = ANALOG;
+	bench_start(b);
+	model_produce(b->m, SECOND / 100, SIZE_MAX);
+	assert_true(b->nframes > 900);
+}
+
+static void test_window_option(void **state)
+{
+	struct bench *b = *state;
+
+	bench_set(b, "port-a-window", "3.9-7.5");
+	bench_set(b, "lock-delay-ms", "10");
+	model_tick(b->m, b->now_ns);
+	bench_write(b, PORT_A, 3, 39);
+	bench_wait(b, 12);
+	assert_int_equal(bench_read(b, PORT_A, 5), 3);
+	bench_write(b, PORT_A, 3, 76);
+	assert_int_equal(bench_status(b, "overvoltage"), 1);
+}
+
 static void test_bad_options(void **state)
 {
 	static const char *const bad[][2] = {
@@ -761,7 +873,11 @@ int main(void)
 		T(test_digital_change_frames), T(test_digital_dead_time),
 		T(test_digital_periodic), T(test_load_tester),
 		T(test_load_tester_cannot_outrun_itself), T(test_harp),
-		T(test_stimulator_writes_are_recorded), T(test_bad_options),
+		T(test_stimulator_writes_are_recorded), T(test_master_reset_of_the_stimulator),
+		T(test_rhs2116_is_armed_at_power_on),
+		T(test_second_headstage_has_its_own_channels),
+		T(test_same_clock_in_address_order), T(test_enabled_at_power_on),
+		T(test_window_option), T(test_bad_options),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -375,12 +375,12 @@ void model_help(FILE *out)
 	      "  --model port-a-window=LO-HI    volts at the port: lock from LO, damage above HI\n"
 	      "  --model port-a-saved-volts=V   voltage in the port's EEPROM, applied at power-on\n"
 	      "  --model lock-delay-ms=N        from voltage to link lock (100)\n"
-	      "  --model hub-drift-ppm=X        headstage crystal against the acquisition clock (0)\n"
+	      "  --model hub-drift-ppm=X        headstage crystal against the card's clock (0)\n"
 	      "  --model por-enable=0|1         ENABLE registers at power-on (0)\n"
 	      "  --model digital-loopback=0|1   digital outputs wired to the inputs (1)\n"
 	      "  --model harp-seconds=N         Harp time at counter zero (0)\n"
 	      "  --model spike-truth=FILE       write the times of the synthetic spikes\n"
-	      "  --model source=CHANS=KIND      CHANS like 0-3,7; 64-127 are port B; KIND is\n", out);
+	      "  --model source=CHANS=KIND      CHANS like 0-3,7 (64-127: port B), KIND is\n", out);
 	source_help(out);
 	fputs("  control socket: model digital toggle PIN | digital set MASK |\n"
 	      "    digital button NAME | port a|b detach | port a|b attach\n", out);

@@ -11,8 +11,10 @@
  * Threads: the model has no locks. The caller makes sure that one thread at a
  * time is inside it.
  * Time: "clock" is the acquisition clock in ticks of MODEL_ACQ_HZ since the
- * last counter reset; "now_ns" is CLOCK_MONOTONIC of the host and only drives
- * what happens without an acquisition running (port power-up, link lock).
+ * last counter reset. It stands still while stopped: a run that starts without
+ * a counter reset goes on where the last one ended. "now_ns" is CLOCK_MONOTONIC
+ * of the host and only drives what happens without an acquisition running (port
+ * power-up, link lock).
  * Byte order: gateware 2 (plain little endian everywhere).
  */
 #ifndef SIM_MODEL_H
@@ -59,8 +61,8 @@ struct model *model_new(const struct model_env *env);
 void model_free(struct model *m);
 
 /*
- * Configure before the first model_reset(). @key and @value come from the
- * command line ("--model key=value"); model_help() prints what is accepted.
+ * Configure right after model_new(), before any other call. @key and @value come
+ * from the command line ("--model key=value"); model_help() prints what is accepted.
  * Returns 0, or -1 with a sentence in @err.
  */
 int model_set(struct model *m, const char *key, const char *value,
@@ -87,7 +89,11 @@ int model_reg_write(struct model *m, uint32_t addr, uint32_t reg,
 void model_write_frame(struct model *m, uint64_t clock, uint32_t addr,
 		       const uint32_t *payload, size_t words);
 
-/* Running register. Counter reset: the next frame times start from zero. */
+/*
+ * Running register. Every start is a new run: signal sources begin again, so
+ * that sample i of a run depends on the seed and i only. Counter reset: the
+ * clock and the hub clocks are zero, the next frame times start from there.
+ */
 void model_run(struct model *m, int running);
 void model_reset_counter(struct model *m);
 

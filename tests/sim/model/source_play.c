@@ -200,8 +200,8 @@ static struct source *play_make(const char *opts, char *err, size_t errlen)
 		if (play_option(p, key, value))
 			break;
 	if (rc)
-		model_error(err, errlen, "play: option near \"%s\" is not understood: use channels, "
-			    "rate, offset (mean or a number), gain", rc > 0 ? key : opts);
+		model_error(err, errlen, "play: option near \"%s\" is not understood: use "
+			    "channels, rate, offset (mean or a number), gain", rc > 0 ? key : opts);
 	else if (!play_open_file(p, path, err, errlen)) {
 		if (!play_filter(p))
 			return &p->source;
