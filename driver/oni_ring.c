@@ -277,8 +277,12 @@ void oni_ring_begin(struct oni_ring *ring, void (*kick)(void *), void *arg)
 	WRITE_ONCE(prod->error, 0);
 	WRITE_ONCE(prod->flags, ONI_RING_RUNNING);
 	WRITE_ONCE(prod->start_ns, ktime_get_ns());
-	WRITE_ONCE(prod->generation, prod->generation + 1);
-	smp_store_release(&prod->head, 0);
+	WRITE_ONCE(prod->head, 0);
+	/*
+	 * Last, and after head: a reader that sees the new generation must not
+	 * take the old head for data of it.
+	 */
+	smp_store_release(&prod->generation, prod->generation + 1);
 	spin_unlock_irqrestore(&ring->lock, flags);
 }
 
