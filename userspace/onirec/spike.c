@@ -36,7 +36,9 @@
  * median (< 0.5 % ripple) without storage; it falls back to small N when the
  * signs of one second are lopsided (gain changed, amplifier settled).
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "spike.h"
 
 #include <errno.h>

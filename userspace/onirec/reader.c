@@ -1,0 +1,499 @@
+// SPDX-License-Identifier: MIT
+/*
+ * reader.c - the reader thread: takes every frame out of the ring once, counts
+ * it, finds gaps, and copies what is recorded into chunks. It touches no file
+ * and waits for nothing but new data, and for memory when the disk has fallen
+ * behind by the whole buffer (the ring and the card's own memory then take the
+ * data).
+ *
+ * Sample layouts: ONIX datasheets, gateware 2 byte order, as libonidev decodes.
+ * Gaps: frames of a device with a fixed rate are a whole number of periods of
+ * the hub clock apart; what is missing in between is lost.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "rec_priv.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_MS		50
+#define RELEASE_EVERY	256	/* frames between two moves of the tail */
+
+/* --- to the writer ----------------------------------------------------------- */
+
+static void post(struct rec *r, struct msg m)
+{
+	struct msg *copy = malloc(sizeof(*copy));
+
+	if (!copy) {
+		atomic_store(&r->want_stop, true);
+		if (m.chunk)
+			chunk_put(r, m.chunk);
+		free(m.data);
+		return;
+	}
+	*copy = m;
+	queue_put(&r->to_writer, copy);
+}
+
+static void flush_text(struct rec *r, struct text *t)
+{
+	if (!t->len)
+		return;
+	post(r, (struct msg){ .type = MSG_SIDE, .name = t->name, .head = t->head,
+			      .data = t->buf, .len = t->len });
+	t->buf = NULL;
+	t->len = 0;
+}
+
+/* One line into onirec/@name. */
+__attribute__((format(printf, 4, 5)))
+static void line(struct rec *r, const char *name, const char *head, const char *fmt, ...)
+{
+	struct text *t = r->text;
+	va_list ap;
+	int n;
+
+	while (t < r->text + r->n_text && strcmp(t->name, name))
+		t++;
+	if (t == r->text + r->n_text) {
+		*t = (struct text){ .name = name, .head = head };
+		r->n_text++;
+	}
+	if (t->buf && t->len > TEXT_BYTES / 2)
+		flush_text(r, t);
+	if (!t->buf)
+		t->buf = malloc(TEXT_BYTES);
+	if (!t->buf)
+		return;
+	va_start(ap, fmt);
+	n = vsnprintf(t->buf + t->len, TEXT_BYTES - t->len, fmt, ap);
+	va_end(ap);
+	if (n > 0 && (size_t)n < TEXT_BYTES - t->len)
+		t->len += (size_t)n;
+}
+
+static void flush_edges(struct rec *r)
+{
+	struct edge *copy;
+
+	if (!r->n_edges)
+		return;
+	copy = malloc(r->n_edges * sizeof(*copy));
+	if (copy) {
+		memcpy(copy, r->edges, r->n_edges * sizeof(*copy));
+		post(r, (struct msg){ .type = MSG_EDGES, .data = copy, .len = r->n_edges });
+	}
+	r->n_edges = 0;
+}
+
+static void flush_chunk(struct rec *r, struct rec_stream *s)
+{
+	struct chunk *c = s->open;
+
+	if (!c)
+		return;
+	s->open = NULL;
+	c->ns_per_row = 1e9 / s->desc.rate_hz;
+	c->mono0_ns = r->have_fit ?
+		onidev_clock_to_mono(&r->fit, (uint64_t)(c->times[0] * r->cfg.acq_hz)) : 0;
+	if (s->spike_base >= 0 && !c->fill) {
+		atomic_fetch_add(&c->refs, 1);
+		if (pool_tight(r) || !queue_try_put(&r->to_detector, c, QUEUE_ENTRIES)) {
+			chunk_put(r, c);
+			r->unsearched += c->n;
+		}
+	}
+	post(r, (struct msg){ .type = MSG_CHUNK, .chunk = c });
+}
+
+static void flush_all(struct rec *r)
+{
+	for (unsigned int i = 0; i < r->n_stream; i++)
+		flush_chunk(r, &r->stream[i]);
+	flush_edges(r);
+	for (unsigned int i = 0; i < r->n_text; i++)
+		flush_text(r, &r->text[i]);
+}
+
+/* --- rows of continuous streams ------------------------------------------------ */
+
+/* Where the next row goes; its time is set. */
+static int16_t *next_row(struct rec *r, unsigned int stream, double time, bool fill)
+{
+	struct rec_stream *s = &r->stream[stream];
+	struct chunk *c = s->open;
+
+	if (c && (c->n == c->cap || c->fill != fill)) {
+		flush_chunk(r, s);
+		c = NULL;
+	}
+	if (!c) {
+		c = chunk_get(r, stream);
+		c->first = s->next;
+		c->fill = fill;
+		c->opened_ns = now_ns();
+		s->open = c;
+	}
+	s->next++;
+	c->times[c->n] = time;
+	return c->data + (size_t)c->n++ * s->desc.channels;
+}
+
+/* The first row of a stream is numbered by its time, so that streams line up. */
+static void start_stream(struct rec *r, struct rec_stream *s, uint64_t clock)
+{
+	if (s->started)
+		return;
+	s->started = true;
+	s->first = (uint64_t)((double)clock * s->desc.rate_hz / r->cfg.acq_hz);
+	s->next = s->first;
+}
+
+static void fill_zeros(struct rec *r, int stream, uint64_t missing, uint64_t from, uint64_t to)
+{
+	struct rec_stream *s = &r->stream[stream];
+	double step = (double)(to - from) / (double)(missing + 1);
+
+	if (stream < 0)
+		return;
+	for (uint64_t i = 0; i < missing; i++) {
+		double clock = (double)from + step * (double)(i + 1);
+		int16_t *row = next_row(r, (unsigned int)stream, clock / r->cfg.acq_hz, true);
+
+		memset(row, 0, s->desc.channels * sizeof(*row));
+	}
+	s->zero_rows += missing;
+}
+
+static const char gaps_head[] =
+	"device,first_sample,samples,reason,hub_clock,acq_clock,host_mono_ns\n";
+
+/* Frames of @d between its last one and this one are missing. */
+static void gap(struct rec *r, struct rec_dev *d, uint64_t missing, uint64_t hub, uint64_t clock)
+{
+	uint64_t first = d->stream >= 0 ? r->stream[d->stream].next : d->frames + d->lost;
+	bool fill = (double)missing / d->d.rate_hz <= r->cfg.fill_seconds;
+
+	d->gaps++;
+	d->lost += missing;
+	line(r, "gaps.csv", gaps_head, "%s,%" PRIu64 ",%" PRIu64 ",%s,%" PRIu64 ",%" PRIu64 ",%"
+	     PRIu64 "\n", d->d.name, first, missing, fill ? "lost" : "lost-new-recording", hub,
+	     clock, now_ns());
+	if (d->stream < 0)
+		return;
+	if (fill) {
+		fill_zeros(r, d->stream, missing, d->last_clock, clock);
+		fill_zeros(r, d->aux, missing, d->last_clock, clock);
+		return;
+	}
+	flush_all(r);
+	r->stream[d->stream].next += missing;
+	if (d->aux >= 0)
+		r->stream[d->aux].next += missing;
+	post(r, (struct msg){ .type = MSG_NEXT });
+}
+
+static void check_gap(struct rec *r, struct rec_dev *d, uint64_t hub, uint64_t clock)
+{
+	int64_t delta = (int64_t)(hub - d->last_hub);
+	long long periods;
+
+	if (!(d->period > 0) || !d->frames)
+		return;
+	if (delta <= 0) {
+		d->backward++;
+		line(r, "gaps.csv", gaps_head, "%s,%" PRIu64 ",0,hub-clock-stepped-back,%" PRIu64
+		     ",%" PRIu64 ",%" PRIu64 "\n", d->d.name, d->frames + d->lost, hub, clock,
+		     now_ns());
+		return;
+	}
+	periods = llround((double)delta / d->period);
+	if (periods > 1)
+		gap(r, d, (uint64_t)(periods - 1), hub, clock);
+}
+
+/* --- frames -------------------------------------------------------------------- */
+
+static void take_rhd2164(struct rec *r, struct rec_dev *d, const struct onidev_frame *f)
+{
+	double time = (double)f->clock / r->cfg.acq_hz;
+	const uint8_t *aux = (const uint8_t *)f->sample + 8 + 2 * ONIDEV_RHD2164_CHANNELS;
+
+	start_stream(r, &r->stream[d->stream], f->clock);
+	onidev_rhd2164_channels(f, next_row(r, (unsigned int)d->stream, time, false));
+	d->recorded++;
+	if (d->aux < 0)
+		return;
+	start_stream(r, &r->stream[d->aux], f->clock);
+	int16_t *row = next_row(r, (unsigned int)d->aux, time, false);
+
+	for (int i = 0; i < ONIDEV_RHD2164_AUX; i++)
+		row[i] = (int16_t)((aux[2 * i] | aux[2 * i + 1] << 8) - 32768);
+}
+
+static void take_analog(struct rec *r, struct rec_dev *d, const struct onidev_frame *f)
+{
+	const uint8_t *p = (const uint8_t *)f->sample + 8;
+	int16_t *row;
+
+	start_stream(r, &r->stream[d->stream], f->clock);
+	row = next_row(r, (unsigned int)d->stream, (double)f->clock / r->cfg.acq_hz, false);
+	for (int i = 0; i < ONIDEV_ANALOG_CHANNELS; i++)
+		row[i] = (int16_t)(p[2 * i] | p[2 * i + 1] << 8);
+	d->recorded++;
+}
+
+/* The number a sample of the main stream at @clock has or would have. */
+static int64_t sample_at(const struct rec *r, uint64_t clock)
+{
+	return (int64_t)((double)clock * r->event_rate / r->cfg.acq_hz);
+}
+
+/* Lines 1-8 inputs, 9-14 buttons, 17-20 ports D...A on. */
+static void take_digital(struct rec *r, struct rec_dev *d, const struct onidev_frame *f)
+{
+	struct onidev_digital in;
+	uint64_t word, changed;
+
+	if (onidev_decode_digital(f, &in))
+		return;
+	word = (uint64_t)in.inputs | (uint64_t)in.buttons << 8;
+	changed = word ^ (r->have_ttl ? r->ttl_word : 0);
+	r->ttl_word = word;
+	r->have_ttl = true;
+	d->recorded++;
+	for (unsigned int bit = 0; changed >> bit; bit++) {
+		if (!(changed >> bit & 1))
+			continue;
+		if (r->n_edges == MAX_EDGES)
+			flush_edges(r);
+		r->edges[r->n_edges++] = (struct edge){
+			.line = bit + 1,
+			.state = word >> bit & 1,
+			.word = word,
+			.sample = sample_at(r, f->clock),
+			.time = (double)f->clock / r->cfg.acq_hz,
+		};
+	}
+}
+
+static void take_memory(struct rec *r, struct rec_dev *d, const struct onidev_frame *f)
+{
+	struct onidev_memory mem;
+
+	if (onidev_decode_memory(f, &mem))
+		return;
+	d->recorded++;
+	r->card_words = mem.used_words;
+	r->card_total_words = d->d.memory_words;
+	if (mem.used_words > r->card_peak_words)
+		r->card_peak_words = mem.used_words;
+	line(r, "buffer.csv", "acq_clock,hub_clock,card_bytes,card_total_bytes,ring_bytes,"
+	     "ring_size\n", "%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64
+	     "\n", f->clock, mem.hub_clock, (uint64_t)mem.used_words * 4,
+	     (uint64_t)d->d.memory_words * 4, r->status.head - r->status.tail,
+	     r->status.ring_bytes);
+}
+
+static void take_other(struct rec *r, struct rec_dev *d, const struct onidev_frame *f)
+{
+	static const char digits[] = "0123456789abcdef";
+	const uint8_t *p = f->sample;
+	char hex[2 * 256 + 1];
+	size_t n = f->size > 8 ? f->size - 8 : 0;
+
+	if (n > 256)
+		n = 256;
+	for (size_t i = 0; i < n; i++) {
+		hex[2 * i] = digits[p[8 + i] >> 4];
+		hex[2 * i + 1] = digits[p[8 + i] & 15];
+	}
+	hex[2 * n] = '\0';
+	d->recorded++;
+	line(r, "frames.csv", "device,acq_clock,hub_clock,payload\n",
+	     "%s,%" PRIu64 ",%" PRIu64 ",%s\n", d->d.name, f->clock, onidev_frame_hub_clock(f), hex);
+}
+
+static void take(struct rec *r, const struct onidev_frame *f)
+{
+	unsigned int i = f->addr < 65536 ? r->by_addr[f->addr] : 0;
+	struct rec_dev *d;
+	uint64_t hub;
+
+	r->frames++;
+	if (f->clock > r->last_clock)
+		r->last_clock = f->clock;
+	if (!i) {
+		r->unknown++;
+		return;
+	}
+	d = &r->dev[i - 1];
+	hub = onidev_frame_hub_clock(f);
+	check_gap(r, d, hub, f->clock);
+	switch (d->d.sink) {
+	case REC_RHD2164:
+		take_rhd2164(r, d, f);
+		break;
+	case REC_ANALOG:
+		take_analog(r, d, f);
+		break;
+	case REC_DIGITAL:
+		take_digital(r, d, f);
+		break;
+	case REC_MEMORY:
+		take_memory(r, d, f);
+		break;
+	case REC_OTHER:
+		take_other(r, d, f);
+		break;
+	case REC_COUNTED:
+		break;
+	}
+	if (!d->frames++) {
+		d->first_clock = f->clock;
+		d->first_hub = hub;
+	}
+	d->last_clock = f->clock;
+	d->last_hub = hub;
+	d->bytes += f->wire;
+}
+
+/* --- the loop -------------------------------------------------------------------- */
+
+static void publish_progress(struct rec *r)
+{
+	uint64_t lost = 0;
+
+	for (unsigned int i = 0; i < r->n_dev; i++)
+		lost += r->dev[i].lost;
+	pthread_mutex_lock(&r->plock);
+	r->prog.seconds = (double)r->last_clock / r->cfg.acq_hz;
+	r->prog.frames = r->frames;
+	r->prog.lost = lost;
+	r->prog.bytes_read = r->status.position;
+	r->prog.ring_fill = r->status.head - r->status.tail;
+	r->prog.ring_bytes = r->status.ring_bytes;
+	r->prog.card_bytes = r->card_words * 4;
+	r->prog.card_total = r->card_total_words * 4;
+	r->prog.loops++;
+	pthread_mutex_unlock(&r->plock);
+}
+
+static void update_fit(struct rec *r, uint64_t now)
+{
+	struct onidev_clock_fit fit;
+
+	if (now - r->fit_ns < 500000000u)
+		return;
+	r->fit_ns = now;
+	if (r->src->ops->fit(r->src, &fit))
+		return;
+	r->fit = fit;
+	r->have_fit = true;
+}
+
+static void desync(struct rec *r)
+{
+	char why[300] = "";
+	int64_t skipped = r->src->ops->resync(r->src, why, sizeof(why));
+
+	r->desyncs++;
+	if (skipped > 0)
+		r->desync_bytes += (uint64_t)skipped;
+	for (char *c = why; *c; c++)
+		if (*c == ',' || *c == '\n')
+			*c = ';';
+	line(r, "gaps.csv", gaps_head, "stream,0,0,desync %s,0,%" PRIu64 ",%" PRIu64 "\n", why,
+	     r->last_clock, now_ns());
+}
+
+/* All frames there are now. */
+static void drain(struct rec *r)
+{
+	struct onidev_frame f;
+	unsigned int n = 0;
+	int ret;
+
+	for (;;) {
+		ret = r->src->ops->next(r->src, &f);
+		if (ret < 0 && errno == EPROTO) {
+			desync(r);
+			continue;
+		}
+		if (ret <= 0)
+			break;
+		take(r, &f);
+		if (++n % RELEASE_EVERY == 0)
+			r->src->ops->release(r->src);
+	}
+	r->src->ops->release(r->src);
+}
+
+/* true: the stream has ended, r->end and r->end_errno say how. */
+static bool ended(struct rec *r, int wait, int error)
+{
+	if (wait == ONIDEV_WAIT_END) {
+		r->end = REC_STOPPED;
+	} else if (wait < 0 && error != EINTR) {
+		r->end = error == ENODEV ? REC_GONE : REC_FAULT;
+		r->end_errno = error;
+	} else if (wait == ONIDEV_WAIT_TIMEOUT && atomic_load(&r->give_up)) {
+		r->end = REC_FAULT;
+		r->end_errno = ETIMEDOUT;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static void check_limits(struct rec *r)
+{
+	if (r->cfg.seconds > 0 && (double)r->last_clock >= r->cfg.seconds * r->cfg.acq_hz)
+		atomic_store(&r->want_stop, true);
+	if (r->cfg.max_bytes && atomic_load(&r->written) >= r->cfg.max_bytes)
+		atomic_store(&r->want_stop, true);
+}
+
+void *reader_main(void *arg)
+{
+	struct rec *r = arg;
+	bool end;
+
+	do {
+		int wait = r->src->ops->wait(r->src, WAIT_MS);
+		int error = errno;
+		uint64_t now;
+
+		drain(r);
+		r->src->ops->status(r->src, &r->status);
+		now = now_ns();
+		if (now - r->flushed_ns >= (uint64_t)(CHUNK_SECONDS * 1e9)) {
+			update_fit(r, now);
+			flush_all(r);
+			r->flushed_ns = now;
+		}
+		check_limits(r);
+		publish_progress(r);
+		end = ended(r, wait, error);
+	} while (!end);
+	drain(r);
+	r->src->ops->status(r->src, &r->status);
+	r->fit_ns = 0;
+	update_fit(r, now_ns());
+	flush_all(r);
+	if (r->detector_up)
+		queue_put(&r->to_detector, &detector_end);
+	pthread_mutex_lock(&r->plock);
+	r->prog.ended = true;
+	pthread_mutex_unlock(&r->plock);
+	return NULL;
+}

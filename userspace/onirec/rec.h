@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rec.h - the recorder: what main.c and the tests see of it.
+ *
+ * Four threads:
+ *	reader	 ring -> chunks; counts every frame; never touches a file
+ *	detector chunks of the amplifier channels -> spikes
+ *	writer	 chunks, events, spikes -> files; the only one that touches them
+ *	main	 starts and stops it all, progress line, watchdog
+ * Chunks come from a pool of bounded size. When the disk is slow, spikes are
+ * given up first (writer queue three quarters full, detector behind), then the
+ * reader waits: the ring and then the card's own memory take the data. Each is
+ * counted and ends up in meta.json.
+ */
+#ifndef ONIREC_REC_H
+#define ONIREC_REC_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "source.h"
+#include "spike.h"
+
+#define REC_MAX_DEVICES	64
+#define REC_NAME	48
+
+/* What a frame of a device becomes. */
+enum rec_sink {
+	REC_COUNTED,		/* counted, not recorded */
+	REC_RHD2164,		/* amplifier stream, aux stream */
+	REC_ANALOG,		/* breakout analog inputs */
+	REC_DIGITAL,		/* TTL events */
+	REC_MEMORY,		/* onirec/buffer.csv */
+	REC_OTHER,		/* onirec/frames.csv, payload in hex */
+};
+
+/* A device as set up before the start. */
+struct rec_device {
+	uint32_t addr;
+	uint32_t id;
+	char name[ONIDEV_NAME_MAX];
+	enum rec_sink sink;
+	double rate_hz;		/* 0: frames on events */
+	double hub_hz;		/* 0: not known */
+	double volts_per_code;	/* REC_ANALOG */
+	uint32_t memory_words;	/* REC_MEMORY: total */
+};
+
+struct rec_config {
+	const char *session;		/* folder to make */
+	uint32_t acq_hz;
+	double seconds;			/* of acquisition clock; 0: no limit */
+	uint64_t max_bytes;		/* of files; 0: no limit */
+	uint64_t buffer_bytes;		/* of chunks waiting for the disk */
+	uint64_t reserve_bytes;		/* to leave free on the disk */
+	double fill_seconds;		/* longer gaps begin a new recording */
+	double sync_seconds;		/* between two commits */
+	bool aux;			/* record the auxiliary channels */
+	bool detect;
+	double k;
+	double fixed_uv;		/* > 0: instead of k sigma */
+	enum spike_polarity polarity;
+	unsigned int channel_rate, stream_rate;	/* spikes per second, 0: no limit */
+	unsigned int n_pre, n_post;
+	json_t *about;			/* put into meta.json; may be NULL */
+};
+
+/* Why it ended. */
+enum rec_end {
+	REC_RUNNING,
+	REC_STOPPED,		/* asked to, or duration or size reached */
+	REC_DISK,		/* a file could not be written */
+	REC_GONE,		/* the hardware was unplugged */
+	REC_FAULT,		/* the stream ended with an error */
+};
+
+/* A snapshot for the progress line. */
+struct rec_progress {
+	double seconds;		/* of acquisition clock */
+	uint64_t frames, lost;
+	uint64_t bytes_read;	/* of the stream */
+	uint64_t bytes_written;
+	uint64_t ring_fill, ring_bytes;
+	uint64_t card_bytes, card_total;	/* 0: no memory monitor yet */
+	uint64_t spikes;
+	uint64_t loops;		/* of the reader: it is alive when this moves */
+	bool want_stop;		/* the recorder wants the acquisition stopped */
+	bool ended;		/* reader is done */
+};
+
+struct rec;
+
+/*
+ * Make the recording folder and start the threads; frames may flow at once.
+ * NULL, errno, and a sentence in @err. @src, the strings and @devices stay the
+ * caller's; @src must outlive the recorder.
+ */
+struct rec *rec_start(const struct rec_config *cfg, struct source *src,
+		      const struct rec_device *devices, unsigned int n_devices,
+		      char *err, size_t errlen);
+void rec_progress(struct rec *r, struct rec_progress *p);
+/*
+ * Wait until the reader has drained the stream, end the files. The caller has
+ * stopped the source, or it ended by itself. Returns why it ended; @err has the
+ * sentence unless it is REC_STOPPED.
+ */
+enum rec_end rec_finish(struct rec *r, char *err, size_t errlen);
+/* The stop failed: do not wait for the end of the stream any more. */
+void rec_give_up(struct rec *r);
+/* What is in meta.json, after rec_finish(); the caller gives it back. */
+json_t *rec_summary(struct rec *r);
+const char *rec_path(struct rec *r);
+void rec_free(struct rec *r);
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rec_priv.h - what the threads of the recorder share. See rec.h for who does
+ * what.
+ *
+ * Locking: rec.plock protects rec.prog and rec.fit; pool.lock protects the pool;
+ * the queues lock themselves. Everything else belongs to one thread until that
+ * thread was joined: reader (devices, streams' open chunks, reader), detector
+ * (det), writer (oeb, writer).
+ */
+#ifndef ONIREC_REC_PRIV_H
+#define ONIREC_REC_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "oeb.h"
+#include "queue.h"
+#include "rec.h"
+
+#define CHUNK_SECONDS	0.1	/* of samples in a chunk; nothing waits longer */
+#define QUEUE_ENTRIES	4096
+
+/* Rows of one stream on their way. Shared by writer and detector: counted. */
+struct chunk {
+	struct chunk *next;	/* in the pool */
+	atomic_int refs;
+	unsigned int stream;
+	uint32_t n, cap;
+	uint64_t first;		/* sample number of row 0 */
+	uint64_t opened_ns;	/* when row 0 was put in */
+	uint64_t mono0_ns;	/* CLOCK_MONOTONIC of row 0, 0: not known */
+	double ns_per_row;
+	bool fill;		/* zeros for samples that were lost */
+	double *times;
+	int16_t *data;
+};
+
+struct pool {
+	pthread_mutex_t lock;
+	pthread_cond_t freed;
+	struct chunk *free[OEB_MAX_STREAMS];
+	uint64_t bytes, limit, used, peak;	/* allocated; bound; in use */
+	uint64_t waits, wait_ns;	/* of the reader for the disk */
+};
+
+/* A stream of the recording and the device behind it. */
+struct rec_stream {
+	struct oeb_stream desc;
+	unsigned int device;	/* index in rec.dev */
+	uint32_t rows;		/* of a chunk */
+	int spike_base;		/* number of its first channel in spikes.bin; -1 */
+	/* reader */
+	struct chunk *open;
+	uint64_t next;		/* sample number of the next row */
+	uint64_t first;		/* of the first row ever */
+	uint64_t zero_rows;
+	bool started;
+};
+
+struct rec_dev {
+	struct rec_device d;
+	int stream, aux;	/* indices in rec.stream; -1 */
+	double period;		/* hub ticks between frames; 0: on events */
+	uint64_t frames, bytes, lost, gaps, backward;
+	uint64_t recorded;
+	uint64_t first_clock, last_clock;
+	uint64_t first_hub, last_hub;
+};
+
+/* Lines of a file in onirec/ that wait to be handed to the writer. */
+struct text {
+	const char *name, *head;
+	char *buf;
+	size_t len;
+};
+
+struct edge {
+	unsigned int line;
+	bool state;
+	uint64_t word;
+	int64_t sample;
+	double time;
+};
+
+#define MAX_EDGES	256
+#define TEXT_BYTES	32768
+
+/* Entries of the writer's queue. */
+enum msg_type {
+	MSG_CHUNK,
+	MSG_SIDE,		/* text, freed by the writer */
+	MSG_EDGES,
+	MSG_SPIKE_RECORDS,
+	MSG_NEXT,		/* begin recording<R+1> */
+	MSG_END,
+};
+
+struct msg {
+	enum msg_type type;
+	struct chunk *chunk;
+	const char *name, *head;
+	void *data;		/* text, edges or records; freed by the writer */
+	size_t len;		/* bytes, or number of edges */
+};
+
+struct detector_stream {
+	struct rec *r;
+	struct spike_detector *d;
+	unsigned int stream;
+	const struct chunk *chunk;	/* being pushed */
+	/* time line of the last chunk */
+	uint64_t first, mono0_ns;
+	double ns_per_row;
+};
+
+struct rec {
+	struct rec_config cfg;
+	struct source *src;
+	struct rec_dev dev[REC_MAX_DEVICES];
+	unsigned int n_dev;
+	uint8_t by_addr[65536];		/* index in dev + 1, 0: unknown */
+	struct rec_stream stream[OEB_MAX_STREAMS];
+	unsigned int n_stream;
+	int main_stream;		/* TTL edges are numbered on it; -1 */
+	char event_stream[REC_NAME];
+	double event_rate;
+
+	struct pool pool;
+	struct queue to_writer, to_detector;
+	pthread_t reader, writer, detector;
+	bool reader_up, writer_up, detector_up;
+
+	pthread_mutex_t plock;
+	struct rec_progress prog;
+	struct onidev_clock_fit fit;
+	bool have_fit;
+
+	atomic_bool want_stop;		/* duration, size or a failed disk */
+	atomic_bool give_up;		/* main: do not wait for the stream's end */
+	atomic_bool disk_failed;
+	atomic_uint_fast64_t spikes;	/* for the progress line */
+	atomic_uint_fast64_t written;
+
+	/* reader */
+	struct text text[4];
+	unsigned int n_text;
+	struct edge edges[MAX_EDGES];
+	unsigned int n_edges;
+	uint64_t ttl_word;
+	bool have_ttl;
+	uint64_t flushed_ns, fit_ns;
+	uint64_t frames, unknown, desyncs, desync_bytes, last_clock;
+	uint64_t card_words, card_peak_words, card_total_words;
+	uint64_t unsearched;		/* frames the detector was not given */
+	struct onidev_stream_status status;
+	enum rec_end end;
+	int end_errno;
+
+	/* detector */
+	struct detector_stream det[OEB_MAX_STREAMS];
+	unsigned int n_det;
+	unsigned int spike_channels;
+	char *batch;
+	size_t batch_len, batch_max, record_bytes;
+	uint32_t seq;
+	uint64_t spikes_dropped;
+
+	/* writer */
+	struct oeb *oeb;
+	uint64_t commits, longest_commit_ns, discarded;
+	uint64_t commit_ns, commit_bytes;
+	uint64_t rows_before[OEB_MAX_STREAMS];	/* in earlier recordings */
+	unsigned int recordings;
+	json_t *summary;
+	uint64_t start_mono_ns, start_real_ns;
+	char path[640];
+	char session[512];
+	char disk_text[400];
+};
+
+static inline uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* chunk.c: waits for room unless it would hold what the pool's bound forbids */
+int pool_init(struct rec *r);
+void pool_free(struct rec *r);
+struct chunk *chunk_get(struct rec *r, unsigned int stream);
+void chunk_put(struct rec *r, struct chunk *c);
+bool pool_tight(struct rec *r);
+
+/* reader.c */
+void *reader_main(void *arg);
+/* writer.c */
+void *writer_main(void *arg);
+int writer_open(struct rec *r, char *err, size_t errlen);
+/* detector.c */
+int detector_open(struct rec *r);
+void detector_close(struct rec *r);
+void *detector_main(void *arg);
+/* Sentinel of the detector's queue. */
+extern struct chunk detector_end;
+/* summary.c: meta.json while recording (fixed facts only), and at the end */
+json_t *summary_head(struct rec *r, const char *state);
+json_t *summary_json(struct rec *r, const char *state, const char *reason, const char *message);
+
+#endif
