@@ -11,6 +11,7 @@
 #include <linux/poll.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include "oni_internal.h"
@@ -122,6 +123,8 @@ static int ioc_info(struct oni_ioctl_ctx *ctx, void *arg)
 	struct oni_info *in = arg;
 	u32 flags = 0;
 
+	if (memchr_inv(in->reserved, 0, sizeof(in->reserved)))
+		return -EINVAL;
 	if (READ_ONCE(dev->owner))
 		flags |= ONI_INFO_OWNED;
 	if (is_owner(ctx))
@@ -423,7 +426,7 @@ static int ioc_stats(struct oni_ioctl_ctx *ctx, void *arg)
 {
 	struct oni_stats *stats = arg;
 
-	if (stats->flags)
+	if (stats->flags || memchr_inv(stats->reserved, 0, sizeof(stats->reserved)))
 		return -EINVAL;
 	if (mutex_lock_interruptible(&ctx->dev->lock))
 		return -EINTR;

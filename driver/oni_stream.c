@@ -234,7 +234,7 @@ static int stream_info(struct oni_ioctl_ctx *ctx, void *arg)
 	struct oni_ring *ring = stream->ring;
 	struct oni_stream_info *si = arg;
 
-	if (si->flags)
+	if (si->flags || si->reserved[0] || si->reserved[1])
 		return -EINVAL;
 	*si = (struct oni_stream_info){
 		.size = si->size,
@@ -437,6 +437,11 @@ struct file *oni_stream_create(struct oni_dev *dev, struct oni_link *link,
 		goto err_map;
 	}
 	stream_open(file_inode(file), file);
+	/*
+	 * The mode stays writable, or the consumer page could not be mapped so;
+	 * to whoever holds the file it is a thing to read from.
+	 */
+	file->f_flags = (file->f_flags & ~O_ACCMODE) | O_RDONLY;
 	dev->stream = stream;
 	return file;
 

@@ -529,7 +529,9 @@ struct oni_stream_wake {
  * the reader polls or reads.
  *
  * START sets head, desc_head and tail to 0 and increments @generation. A
- * reader that sees another generation starts again at position 0.
+ * reader that sees another generation starts again at position 0. The reader
+ * must not move its tail while START is under way: the old position would be
+ * taken for one of the new acquisition.
  */
 
 #define ONI_RING_MAGIC		0x52494e4f	/* "ONIR", little endian */
