@@ -284,7 +284,8 @@ void oni_stim_safe_locked(struct oni_dev *dev, struct oni_link *link)
 			continue;
 		safe = false;
 		atomic64_inc(&dev->cnt.stim_safe_failures);
-		dev_warn_ratelimited(&dev->dev,
+		/* The parent: this may run before the node has a name. */
+		dev_warn_ratelimited(dev->dev.parent,
 				     "stimulator 0x%03x (id %u) did not confirm its safe state: %d\n",
 				     dev->table[i].addr, dev->table[i].id, ret);
 		if (ret == -ENODEV)

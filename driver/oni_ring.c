@@ -145,7 +145,8 @@ static int alloc_chunks(struct oni_ring *ring)
 	unsigned int i;
 
 	for (;; order--) {
-		gfp_t g = order ? gfp | __GFP_NORETRY : gfp;
+		/* A user's wish for a large ring must not kill others. */
+		gfp_t g = gfp | (order ? __GFP_NORETRY : __GFP_RETRY_MAYFAIL);
 
 		ring->chunk_order = order;
 		ring->chunks = ring->size >> (PAGE_SHIFT + order);
