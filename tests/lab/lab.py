@@ -8,8 +8,8 @@ the console, no access the card forbids, the success token, a clean power-off, a
 Files of a scenario are in build/lab/NAME/: console.log, qemu.log, onisim.log, truth.jsonl, dmesg.log, guest.log
 (every command and its output), results.json, data/ (the data disk read back).
 
-Threads: one reader thread per Guest for the agent's port and one per Qmp for its socket; they only append to queues. Everything
-else belongs to the caller's thread.
+Threads: one reader thread per Guest for the agent's port and one per Qmp for its socket only append to queues; one per Guest serves what
+test programs in the guest ask for (hot-plug, requests to onisim) while the caller waits. Everything else is the caller's.
 """
 import base64
 import fcntl
@@ -159,6 +159,7 @@ class Qmp:
         self.sock = socket.socket(socket.AF_UNIX)
         wait_for("QMP socket", timeout, self._connect_to(path))
         self.answers, self.events = queue.Queue(), []
+        self.lock = threading.Lock()	# one request and its answer at a time
         self.stream = self.sock.makefile("r")
         threading.Thread(target=self._read, daemon=True).start()
         self.execute("qmp_capabilities")
@@ -181,19 +182,21 @@ class Qmp:
                 self.answers.put(msg)
 
     def execute(self, command, arguments=None, timeout=30):
-        self.sock.sendall((json.dumps({"execute": command, "arguments": arguments or {}}) + "\n").encode())
-        try:
-            answer = self.answers.get(timeout=timeout)
-        except queue.Empty:
-            raise LabError(f"QMP {command}: no answer") from None
+        with self.lock:
+            self.sock.sendall((json.dumps({"execute": command, "arguments": arguments or {}}) + "\n").encode())
+            try:
+                answer = self.answers.get(timeout=timeout)
+            except queue.Empty:
+                raise LabError(f"QMP {command}: no answer") from None
         if "error" in answer:
             raise LabError(f"QMP {command}: {answer['error']['desc']}")
         return answer["return"]
 
-    def wait_event(self, name, timeout=30, **data):
+    def wait_event(self, name, since, timeout=30, **data):
+        """Wait for an event that is not among the first SINCE ones (len(qmp.events) taken before its cause)."""
         def seen():
             return any(e["event"] == name and all(e.get("data", {}).get(k) == v for k, v in data.items())
-                       for e in self.events)
+                       for e in self.events[since:])
         wait_for(f"QMP event {name}", timeout, seen)
 
 
@@ -254,6 +257,7 @@ class Guest:
         self.ready = threading.Event()
         self.token = None
         self.interactive = interactive
+        self.plugged = {n for n, sim in enumerate(sims) if sim}
         self._start(payload, options)
 
     def _disk(self, name, path, readonly, iothread=None):
@@ -275,7 +279,8 @@ class Guest:
                 "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
                 "-qmp", f"unix:{self.run_dir}/qmp,server=on,wait=off",
                 "-device", "virtio-serial-pci", "-chardev", f"socket,id=agent,path={self.run_dir}/agent,server=on,wait=off",
-                "-device", "virtserialport,chardev=agent,name=org.oni.lab"]
+                "-device", "virtserialport,chardev=agent,name=org.oni.lab",
+                "-chardev", f"socket,id=ask,path={self.run_dir}/ask,server=on,wait=off", "-device", "virtserialport,chardev=ask,name=org.oni.ask"]
         if self.interactive:
             append += " oni.shell"
             args += ["-serial", "mon:stdio"]
@@ -315,9 +320,11 @@ class Guest:
         except LabError as e:
             self.process.poll()
             raise LabError(f"{e}; QEMU said: {self._qemu_log()}") from None
-        self.port = socket.socket(socket.AF_UNIX)
+        self.port, self.asked = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
         self.port.connect(f"{self.run_dir}/agent")
+        self.asked.connect(f"{self.run_dir}/ask")
         threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._serve_requests, daemon=True).start()
 
     def _qemu_log(self):
         path = self.directory / "qemu.log"
@@ -400,12 +407,36 @@ class Guest:
 
     def unplug(self, n=0, timeout=60):
         """Orderly hot-unplug: the slot's attention button, then power off by the guest."""
-        self.qmp.events.clear()
+        since = len(self.qmp.events)
         self.qmp.execute("device_del", {"id": f"card{n}"})
-        self.qmp.wait_event("DEVICE_DELETED", timeout, device=f"card{n}")
+        self.qmp.wait_event("DEVICE_DELETED", since, timeout, device=f"card{n}")
+        self.plugged.discard(n)
 
     def plug(self, n=0):
+        """Put a card (in its power-on state) into the slot, pulling a dead one first."""
+        if n in self.plugged:
+            self.unplug(n)
         self.qmp.execute("device_add", self._card(n))
+        self.plugged.add(n)
+
+    def _serve_requests(self):
+        """Requests of test programs in the guest (see guest/ask): one line, answered by ok or err."""
+        words = {"hot-remove": self.unplug, "hot-add": self.plug}
+        for line in self.asked.makefile(encoding="utf-8", errors="replace"):
+            request = line.strip()
+            try:
+                if request in words:
+                    words[request]()
+                else:
+                    self.sims[0].control(request)
+                answer = "ok"
+            except (LabError, OSError) as e:
+                answer = f"err {e}"
+            self.log.write(f"[ask at {time.monotonic() - self.started:.1f} s] {request}: {answer}\n")
+            try:
+                self.asked.sendall(answer.encode() + b"\n")
+            except OSError:
+                return	# the guest ended while it waited
 
     def finish(self, timeout=120):
         """Ask for the success token and a power-off; True if both came."""
@@ -444,15 +475,17 @@ TAP_PLAN = re.compile(r"^1\.\.(\d+)", re.M)
 
 def parse_tap(text, prefix):
     """[(name, passed, detail)]: top-level results of a TAP stream; a missing plan, a short one, a skip all fail."""
-    results = []
+    results, said = [], []
     for line in text.splitlines():
         m = TAP_LINE.match(line)
         if not m or line[:1].isspace():
+            said.append(line)
             continue
         name, _, directive = m.group(3).partition(" # ")
         skipped = re.match(r"SKIP", directive.strip(), re.I) or re.match(r"#?\s*SKIP", m.group(3).strip(), re.I)
-        detail = "skipped, which is not a pass: " + (directive or m.group(3)) if skipped else ""
+        detail = "skipped, which is not a pass: " + (directive or m.group(3)) if skipped else "\n".join(said[-20:])
         results.append((f"{prefix}{name.strip() or m.group(2)}", not m.group(1) and not skipped, detail))
+        said = []
     plan = TAP_PLAN.search(text)
     if not plan:
         results.append((f"{prefix}plan", False, "the program printed no TAP plan"))
@@ -529,8 +562,6 @@ class Lab:
         failed = re.search(r"^not ok", out, re.M)
         if rc != 0 and not (failed and rc == 1):
             self.ok(False, f"{prefix}exit status", f"'{command}' ended with {rc}: {out[-1500:]}")
-        elif failed:
-            self.note(out[-3000:])
 
     def verdict(self):
         """The rules for every scenario; called when its own part is done."""

@@ -4,7 +4,7 @@
 OPTIONS = {
     "sims": [["--model", "seed=1"]],
     "data": "256M",
-    "timeout": 600,
+    "timeout": 900,
 }
 
 FOLDER = "/usr/lib/oni/selftests"
@@ -18,4 +18,4 @@ def run(lab):
     programs = [p for p in guest.sh(f"ls {FOLDER}").split() if p not in HELPERS]
     lab.ok(programs, "selftests are installed")
     for program in programs:
-        lab.run_tap(f"cd {FOLDER} && ./{program}", f"{program}: ", timeout=200)
+        lab.run_tap(f"cd {FOLDER} && ONI_LAB_CMD=/usr/lib/oni-lab/ask ./{program}", f"{program}: ", timeout=300)
