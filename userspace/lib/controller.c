@@ -16,7 +16,6 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "onidev.h"
@@ -282,10 +281,8 @@ int onidev_frame_write(struct onidev_controller *ctl, uint32_t addr,
 		       const void *payload, size_t bytes)
 {
 	uint32_t header[2] = { htole32(addr), htole32((uint32_t)(bytes / 4)) };
-	struct iovec iov[2] = {
-		{ header, sizeof(header) },
-		{ (void *)(uintptr_t)payload, bytes },
-	};
+	size_t len = bytes + sizeof(header);
+	uint8_t *buf;
 	ssize_t n;
 
 	/* The length field counts 32-bit words. */
@@ -293,10 +290,17 @@ int onidev_frame_write(struct onidev_controller *ctl, uint32_t addr,
 		errno = EINVAL;
 		return -1;
 	}
-	n = writev(ctl->fd, iov, 2);
+	/* One write(2): the kernel takes whole frames only, so not writev(). */
+	buf = malloc(len);
+	if (!buf)
+		return -1;
+	memcpy(buf, header, sizeof(header));
+	memcpy(buf + sizeof(header), payload, bytes);
+	n = write(ctl->fd, buf, len);
+	free(buf);
 	if (n < 0)
 		return -1;
-	if ((size_t)n == bytes + sizeof(header))
+	if ((size_t)n == len)
 		return 0;
 	errno = EIO;
 	return -1;
