@@ -38,6 +38,7 @@ static void raise_event(struct riffa *r, unsigned int ch, uint32_t bit)
 static void sg_flush(struct riffa_sg *sg)
 {
 	sg->count = 0;
+	sg->front_used = false;
 	sg->parts = 0;
 	if (sg->busy)
 		sg->aborted = true;
@@ -50,6 +51,7 @@ static void sg_power_on(struct riffa_sg *sg)
 	sg->aborted = false;
 	sg->recvd_seen = true;
 	sg->count = 0;
+	sg->front_used = false;
 	sg->parts = 0;
 }
 
@@ -120,6 +122,29 @@ static void sg_pop(struct riffa_sg *sg)
 {
 	sg->head = (sg->head + 1) % RIFFA_FIFO_ELEMS;
 	sg->count--;
+	sg->front_used = false;
+}
+
+/* Account for @n words of the first element. */
+static void sg_use(struct riffa_sg *sg, uint32_t n)
+{
+	struct riffa_elem *e = &sg->fifo[sg->head];
+
+	e->addr += (uint64_t)n * 4;
+	e->words -= n;
+	sg->front_used = true;
+	if (!e->words)
+		sg_pop(sg);
+}
+
+/*
+ * Elements nobody asked for. The channel pulls an element out of the FIFO when
+ * it begins with it and cuts it to what remains of the transaction, so a last
+ * element that is too long is none of them.
+ */
+static unsigned int sg_surplus(const struct riffa_sg *sg)
+{
+	return sg->count - sg->front_used + (sg->busy ? sg->words / 4 : 0);
 }
 
 static struct riffa_elem *sg_front(struct riffa *r, unsigned int ch,
@@ -327,12 +352,9 @@ static bool tx_move(struct riffa *r, unsigned int ch)
 		r->ops.tx_take(r->ops.ctx, ch, n);
 		tx->sent += n;
 		budget -= n;
-		e->addr += (uint64_t)n * 4;
-		e->words -= n;
-		if (!e->words) {
-			sg_pop(&tx->sg);
+		if (n == e->words)
 			tx->faulted = false;
-		}
+		sg_use(&tx->sg, n);
 	}
 	return budget != STEP_WORDS;
 }
@@ -341,10 +363,8 @@ static bool tx_move(struct riffa *r, unsigned int ch)
 static void tx_finish(struct riffa *r, unsigned int ch)
 {
 	struct riffa_tx *tx = &r->tx[ch];
-	unsigned int whole = tx->sg.count;
+	unsigned int whole = sg_surplus(&tx->sg);
 
-	if (tx->sg.busy)
-		whole += tx->sg.words / 4;
 	tx->inexact = whole || tx->closed;
 	if (whole && !tx->closed)
 		violation_report(r->viol, VIOLATION_SURPLUS_ELEMENT,
@@ -522,10 +542,7 @@ static bool rx_fetch(struct riffa *r, unsigned int ch)
 		}
 		rx->fill += n;
 		rx->arrived += n;
-		e->addr += (uint64_t)n * 4;
-		e->words -= n;
-		if (!e->words)
-			sg_pop(&rx->sg);
+		sg_use(&rx->sg, n);
 	}
 	return moved;
 }
@@ -547,7 +564,7 @@ static bool rx_deliver(struct riffa *r, unsigned int ch)
 static bool rx_finish(struct riffa *r, unsigned int ch)
 {
 	struct riffa_rx *rx = &r->rx[ch];
-	unsigned int surplus = rx->sg.count + (rx->sg.busy ? rx->sg.words / 4 : 0);
+	unsigned int surplus = sg_surplus(&rx->sg);
 
 	if (!rx->done_read)
 		return false;

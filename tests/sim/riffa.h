@@ -116,6 +116,7 @@ struct riffa_sg {
 	uint32_t part[4];	/* words of an element not yet complete */
 	unsigned int parts;
 	unsigned int head, count;
+	bool front_used;	/* the channel took words from the first element */
 	struct riffa_elem fifo[RIFFA_FIFO_ELEMS];
 };
 

@@ -348,6 +348,40 @@ static void test_04_early_close(void **state)
 	assert_int_equal(b->v.total, 0);
 }
 
+/* The last element of a list may be longer than the rest of the transaction. */
+static void test_04_long_last_element_is_cut(void **state)
+{
+	(void)state;
+	announce(24, true);
+	events();
+	rd(0, RIFFA_TX_LEN);
+	list(LIST, 2, DATA, 16);
+	tx_list(LIST, 2);
+	assert_int_equal(events(), RIFFA_EV_TX_RECVD | RIFFA_EV_TX_DONE);
+	assert_int_equal(rd(0, RIFFA_TX_TNFR_LEN), 24);
+	assert_data(DATA, 0, 24);
+	assert_int_equal(mem(DATA + 96), POISON);
+
+	/* Its rest is not used for what comes next. */
+	announce(16, true);
+	events();
+	rd(0, RIFFA_TX_LEN);
+	list(LIST, 1, DATA2, 16);
+	tx_list(LIST, 1);
+	events();
+	assert_data(DATA2, 24, 16);
+	assert_int_equal(mem(DATA + 96), POISON);
+
+	wr(0, RIFFA_RX_OFFLAST, 1);
+	wr(0, RIFFA_RX_LEN, 20);
+	list(LIST, 2, DATA, 16);
+	rx_list(LIST, 2);
+	assert_int_equal(events(), RIFFA_EV_RX_RECVD | RIFFA_EV_RX_DONE);
+	assert_int_equal(rd(0, RIFFA_RX_TNFR_LEN), 20);
+	assert_int_equal(b->got_n, 20);
+	assert_int_equal(b->v.total, 0);
+}
+
 static void test_05_surplus_dropped_and_done_withheld(void **state)
 {
 	(void)state;
@@ -923,6 +957,7 @@ int main(void)
 		T(test_02_list_while_idle_is_received_then_lost),
 		T(test_03_two_lists_second_by_len_only),
 		T(test_04_early_close),
+		T(test_04_long_last_element_is_cut),
 		T(test_05_surplus_dropped_and_done_withheld),
 		T(test_06_zero_element),
 		T(test_07_zero_length_transactions),
