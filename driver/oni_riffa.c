@@ -810,7 +810,8 @@ static int riffa_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (ret) {
 		dev_info(&pdev->dev, "no ONI controller answers behind this core (%d), left alone\n",
 			 ret);
-		if (ret == -ETIMEDOUT || ret == -EPROTO)
+		/* The bus would print a second line for other errors. */
+		if (ret != -ENOMEM)
 			ret = -ENODEV;
 		goto err_irq;
 	}
