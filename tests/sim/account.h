@@ -6,7 +6,8 @@
  * describes the run up to now; the last object of a run is its final one.
  * Per device: produced + carried = delivered + left + lost, where carried are
  * frames of earlier runs that were still in card RAM when this run started
- * (none after a controller reset) and left includes frames a reset threw away.
+ * (none as a rule, see the start of a run in controller.c) and left includes
+ * frames a reset threw away.
  * Threads: no lock; called under the card lock.
  */
 #ifndef SIM_ACCOUNT_H

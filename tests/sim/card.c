@@ -109,13 +109,13 @@ static size_t op_data(void *ctx, unsigned int ch, uint32_t offset,
 	return controller_data(&c->ctl, ch, offset, words, n);
 }
 
-/* Whether ONIX user logic is reset too is unknown; keeping it is the harder case. */
 static void op_reset_out(void *ctx)
 {
 	struct card *c = ctx;
 
 	if (c->cfg.log)
 		fprintf(c->cfg.log, "core reset by an access to INFO\n");
+	controller_core_reset(&c->ctl);
 }
 
 /* ---- what the model needs, see model_env ---- */
@@ -587,6 +587,8 @@ static void init_parts(struct card *c)
 	riffa_init(&c->riffa, &c->cfg.riffa, &ops, &c->viol);
 	vfu_init(&c->vfu, &vops, c->cfg.log);
 	c->ctl.pace = c->cfg.pace;
+	c->ctl.keep_rest = c->cfg.keep_rest;
+	c->ctl.rst_out = c->cfg.rst_out;
 	c->ctl.event = on_event;
 	c->ctl.event_ctx = c;
 }

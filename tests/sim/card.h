@@ -30,6 +30,8 @@ struct card_config {
 	struct riffa_config riffa;
 	struct pci_config pci;
 	enum controller_pace pace;
+	bool keep_rest;			/* see struct controller */
+	bool rst_out;
 	uint64_t ram_bytes;
 	const char *truth_path;		/* NULL: none */
 	const char *option[CARD_MAX_OPTIONS];	/* "key=value" for the model */

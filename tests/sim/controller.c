@@ -170,6 +170,14 @@ static void start(struct controller *c)
 	c->reg[REG_RUNNING] = 1;
 	c->run++;
 	c->stats.starts++;
+	/*
+	 * liboni forgets its part of a cut frame at each write to RUNNING and
+	 * takes the first word that follows for a header, with a remark that
+	 * the RIFFA hardware makes this right. So a drained card begins with a
+	 * whole frame; a host that left a block announced finds the old data.
+	 */
+	if (!c->keep_rest && !riffa_tx_requested(c->riffa, CH_READ))
+		fifo_discard(c->fifo);
 	fifo_run_begin(c->fifo);
 	set_clock(c, c->clock);
 	model_run(c->model, 1);
@@ -202,6 +210,33 @@ static void reset_counter(struct controller *c, uint32_t how)
 		start(c);
 }
 
+static void drop_data(struct controller *c)
+{
+	c->event(c->event_ctx, EVENT_RESET);
+	fifo_discard(c->fifo);
+	riffa_tx_close(c->riffa, CH_READ, riffa_tx_sent(c->riffa, CH_READ));
+	riffa_tx_close(c->riffa, CH_SIGNAL, riffa_tx_sent(c->riffa, CH_SIGNAL));
+	c->signal_head = c->signal_tail;
+	c->block_words = 0;
+	c->wr_fill = 0;
+	c->reg[REG_TRIGGER] = 0;
+}
+
+/*
+ * Whether the core's reset reaches the ONIX logic is not published. liboni
+ * speaks of resetting the whole system and of keeping it off that way, so both
+ * can be had; device registers keep their values in either case.
+ */
+void controller_core_reset(struct controller *c)
+{
+	if (!c->rst_out)
+		return;
+	stop(c);
+	drop_data(c);
+	riffa_tx_close(c->riffa, CH_CONFIG, 0);
+	c->reply_head = c->reply_tail;
+}
+
 /*
  * Our inferences, as nothing is published: the reset empties card RAM, drops
  * the requests of the read and signal channels (an announced transaction then
@@ -211,15 +246,8 @@ static void reset_counter(struct controller *c, uint32_t how)
 static void reset(struct controller *c)
 {
 	stop(c);
-	c->event(c->event_ctx, EVENT_RESET);
 	c->stats.resets++;
-	fifo_discard(c->fifo);
-	riffa_tx_close(c->riffa, CH_READ, riffa_tx_sent(c->riffa, CH_READ));
-	riffa_tx_close(c->riffa, CH_SIGNAL, riffa_tx_sent(c->riffa, CH_SIGNAL));
-	c->signal_head = c->signal_tail;
-	c->block_words = 0;
-	c->wr_fill = 0;
-	c->reg[REG_TRIGGER] = 0;
+	drop_data(c);
 	model_reset(c->model, c->reg[REG_FLAGS]);
 	set_clock(c, 0);
 	model_reset_counter(c->model);

@@ -54,6 +54,8 @@ struct controller {
 	struct model *model;
 	struct fifo *fifo;
 	enum controller_pace pace;
+	bool keep_rest;		/* what a run left in card RAM is there in the next */
+	bool rst_out;		/* a reset of the core resets the controller too */
 	void (*event)(void *ctx, enum controller_event event);
 	void *event_ctx;
 
@@ -96,6 +98,9 @@ void controller_power_on(struct controller *c, struct model *model);
  * Returns true if there is more to do at once.
  */
 bool controller_step(struct controller *c, uint64_t now_ns);
+
+/* RST_OUT of the core. */
+void controller_core_reset(struct controller *c);
 
 /* User side of the RIFFA channels, for riffa_ops. */
 const void *controller_peek(struct controller *c, unsigned int ch, size_t *words);

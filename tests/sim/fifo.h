@@ -7,7 +7,7 @@
  *   produced   frames the device made
  *   delivered  frames whose last byte left the card
  *   left       frames in card RAM, whole or in part, or thrown away from there
- *              by a controller reset ("discarded" counts the latter)
+ *              by a controller reset or a start ("discarded" counts the latter)
  *   lost       frames dropped because card RAM was full
  * Threads: no lock; called under the card lock.
  * Source: ONI v1.0 spec (read frame), ONIX hardware guide (RAM as acquisition
@@ -53,7 +53,7 @@ void fifo_put(struct fifo *f, uint32_t addr, const void *frame, size_t len);
 const void *fifo_peek(const struct fifo *f, size_t *len);
 void fifo_take(struct fifo *f, size_t len);
 
-/* Throw everything away (controller reset). */
+/* Throw everything away (controller reset, start of a run). */
 void fifo_discard(struct fifo *f);
 
 uint64_t fifo_used(const struct fifo *f);

@@ -56,6 +56,8 @@ static const struct option long_options[] = {
 	{ "bar-size", required_argument, NULL, 'b' },
 	{ "info", required_argument, NULL, 'i' },
 	{ "sg-latency", required_argument, NULL, 'L' },
+	{ "keep-rest", no_argument, NULL, 'k' },
+	{ "rst-out", no_argument, NULL, 'R' },
 	{ "vector-timeout", required_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 }
@@ -79,7 +81,9 @@ static void usage(FILE *out)
 	      "  --bar-size BYTES      length of BAR0, a power of two (default 1024)\n"
 	      "  --info VALUE          INFO register, bit 4 stays live\n"
 	      "  --sg-latency NS       least time a list fetch takes (default 0)\n"
-	      "  --vector-timeout MS   limit for an unread vector (default 1000)\n\n"
+	      "  --vector-timeout MS   limit for an unread vector (default 1000)\n"
+	      "  --keep-rest           a start keeps what the last run left in card RAM\n"
+	      "  --rst-out             an access to INFO resets the ONI controller too\n\n"
 	      "Exit status: 0, 1 for a failure, 2 for a usage error, 3 if the guest\n"
 	      "did something the real card forbids.\n\nModel keys:\n", out);
 	model_help(out);
@@ -203,6 +207,12 @@ static void parse_option(struct options *o, int opt, const char *arg)
 	case 'v':
 		card->riffa.vector_timeout_ns =
 			parse_number("--vector-timeout", arg, 1, 1000000) * 1000000;
+		break;
+	case 'k':
+		card->keep_rest = true;
+		break;
+	case 'R':
+		card->rst_out = true;
 		break;
 	case 'h':
 		usage(stdout);
