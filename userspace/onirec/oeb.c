@@ -306,13 +306,14 @@ struct oeb *oeb_open(const struct oeb_config *cfg, char *err, size_t errlen)
 
 static json_t *channel_json(const struct oeb_stream *s, unsigned int i)
 {
+	double scale = s->scale[0] > 0 && i < OEB_SCALES ? s->scale[i] : s->bit_volts;
 	char name[32], id[80];
 
 	snprintf(name, sizeof(name), "%s%u", s->prefix, i + 1);
 	snprintf(id, sizeof(id), "onix.%s.%u", s->name, i + 1);
 	return json_pack("{s:s, s:s, s:s, s:s, s:f, s:s, s:i}", "channel_name", name,
 			 "description", s->description, "identifier", id,
-			 "history", SOURCE_NAME " -> Record Node", "bit_volts", s->bit_volts,
+			 "history", SOURCE_NAME " -> Record Node", "bit_volts", scale,
 			 "units", s->units, "type", s->type);
 }
 

@@ -39,6 +39,7 @@
 #include <jansson.h>
 
 #define OEB_MAX_STREAMS	16
+#define OEB_SCALES	16
 #define OEB_TEXT	128	/* bytes of a message, NUL padded */
 
 enum oeb_channel_type {		/* as in structure.oebin */
@@ -55,12 +56,13 @@ struct oeb_stream {
 	unsigned int channels;
 	double rate_hz;
 	double bit_volts;	/* physical value of 1, in units */
+	double scale[OEB_SCALES];	/* of each channel instead, when scale[0] > 0 */
 	char units[8];		/* "uV" or "V" */
 	enum oeb_channel_type type;
 };
 
 struct oeb_config {
-	const char *session;	/* folder to make; must not exist */
+	const char *session;	/* folder; must not hold a recording yet */
 	const struct oeb_stream *streams;
 	unsigned int n_streams;
 	const char *event_stream;	/* stream that TTL edges are numbered on */

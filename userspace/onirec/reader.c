@@ -463,11 +463,20 @@ static void check_limits(struct rec *r)
 		atomic_store(&r->want_stop, true);
 }
 
+/* A service may be allowed to (LimitRTPRIO); everybody else goes on without. */
+static void ask_for_priority(struct rec *r)
+{
+	struct sched_param p = { .sched_priority = 20 };
+
+	r->realtime = !pthread_setschedparam(pthread_self(), SCHED_FIFO, &p);
+}
+
 void *reader_main(void *arg)
 {
 	struct rec *r = arg;
 	bool end;
 
+	ask_for_priority(r);
 	do {
 		int wait = r->src->ops->wait(r->src, WAIT_MS);
 		int error = errno;

@@ -14,6 +14,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum rec_sink rec_sink_of(uint32_t id)
+{
+	switch (id) {
+	case ONIDEV_ID_RHD2164:
+		return REC_RHD2164;
+	case ONIDEV_ID_ANALOG_IO:
+		return REC_ANALOG;
+	case ONIDEV_ID_DIGITAL_IO:
+		return REC_DIGITAL;
+	case ONIDEV_ID_MEMORY_MONITOR:
+		return REC_MEMORY;
+	case ONIDEV_ID_LOAD_TESTER:
+		return REC_COUNTED;
+	default:
+		return REC_OTHER;
+	}
+}
+
 static const char *hub_label(uint32_t addr, char buf[16])
 {
 	uint32_t hub = ONIDEV_HUB(addr);
@@ -105,7 +123,8 @@ static int add_analog(struct rec *r, unsigned int device)
 	strcpy(s->prefix, "AI");
 	strcpy(s->units, "V");
 	s->channels = ONIDEV_ANALOG_CHANNELS;
-	s->bit_volts = d->d.volts_per_code;
+	s->bit_volts = d->d.volts_per_code[0];
+	memcpy(s->scale, d->d.volts_per_code, sizeof(d->d.volts_per_code));
 	s->type = OEB_ADC;
 	snprintf(s->description, sizeof(s->description), "breakout board analog input");
 	return 0;
@@ -158,18 +177,9 @@ static int thread(pthread_t *t, bool *up, void *(*fn)(void *), struct rec *r, co
 	return 0;
 }
 
-static int start_threads(struct rec *r)
-{
-	if (thread(&r->writer, &r->writer_up, writer_main, r, "onirec-write"))
-		return -1;
-	if (r->n_det && thread(&r->detector, &r->detector_up, detector_main, r, "onirec-detect"))
-		return -1;
-	return thread(&r->reader, &r->reader_up, reader_main, r, "onirec-read");
-}
-
-struct rec *rec_start(const struct rec_config *cfg, struct source *src,
-		      const struct rec_device *devices, unsigned int n_devices,
-		      char *err, size_t errlen)
+struct rec *rec_open(const struct rec_config *cfg, struct source *src,
+		     const struct rec_device *devices, unsigned int n_devices,
+		     char *err, size_t errlen)
 {
 	struct rec *r = calloc(1, sizeof(*r));
 	struct timespec real;
@@ -189,19 +199,27 @@ struct rec *rec_start(const struct rec_config *cfg, struct source *src,
 	r->start_real_ns = (uint64_t)real.tv_sec * 1000000000u + (uint64_t)real.tv_nsec;
 	r->start_mono_ns = now_ns();
 	pthread_mutex_init(&r->plock, NULL);
-	snprintf(err, errlen, "cannot start the recorder");
+	snprintf(err, errlen, "cannot make the recorder");
 	if (layout(r, devices, n_devices) || pool_init(r) ||
 	    queue_init(&r->to_writer, QUEUE_ENTRIES) ||
 	    queue_init(&r->to_detector, QUEUE_ENTRIES) || detector_open(r) ||
-	    writer_open(r, err, errlen) || start_threads(r)) {
+	    writer_open(r, err, errlen)) {
 		error = errno;
-		atomic_store(&r->give_up, true);
 		rec_finish(r, ignored, sizeof(ignored));
 		rec_free(r);
 		errno = error;
 		return NULL;
 	}
 	return r;
+}
+
+int rec_run(struct rec *r)
+{
+	if (thread(&r->writer, &r->writer_up, writer_main, r, "onirec-write"))
+		return -1;
+	if (r->n_det && thread(&r->detector, &r->detector_up, detector_main, r, "onirec-detect"))
+		return -1;
+	return thread(&r->reader, &r->reader_up, reader_main, r, "onirec-read");
 }
 
 void rec_progress(struct rec *r, struct rec_progress *p)

@@ -43,9 +43,12 @@ struct rec_device {
 	enum rec_sink sink;
 	double rate_hz;		/* 0: frames on events */
 	double hub_hz;		/* 0: not known */
-	double volts_per_code;	/* REC_ANALOG */
+	double volts_per_code[ONIDEV_ANALOG_CHANNELS];	/* REC_ANALOG */
 	uint32_t memory_words;	/* REC_MEMORY: total */
 };
+
+/* What frames of a device id become unless told otherwise. */
+enum rec_sink rec_sink_of(uint32_t id);
 
 struct rec_config {
 	const char *session;		/* folder to make */
@@ -92,13 +95,15 @@ struct rec_progress {
 struct rec;
 
 /*
- * Make the recording folder and start the threads; frames may flow at once.
+ * Make the recording folder, before the acquisition is started.
  * NULL, errno, and a sentence in @err. @src, the strings and @devices stay the
  * caller's; @src must outlive the recorder.
  */
-struct rec *rec_start(const struct rec_config *cfg, struct source *src,
-		      const struct rec_device *devices, unsigned int n_devices,
-		      char *err, size_t errlen);
+struct rec *rec_open(const struct rec_config *cfg, struct source *src,
+		     const struct rec_device *devices, unsigned int n_devices,
+		     char *err, size_t errlen);
+/* Start reading. -1 and errno: only rec_finish() and rec_free() make sense then. */
+int rec_run(struct rec *r);
 void rec_progress(struct rec *r, struct rec_progress *p);
 /*
  * Wait until the reader has drained the stream, end the files. The caller has

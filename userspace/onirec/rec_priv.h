@@ -157,6 +157,7 @@ struct rec {
 	struct onidev_stream_status status;
 	enum rec_end end;
 	int end_errno;
+	bool realtime;
 
 	/* detector */
 	struct detector_stream det[OEB_MAX_STREAMS];

@@ -125,6 +125,7 @@ static json_t *stream_counters(const struct rec *r)
 	json_object_set_new(j, "ring_full_events", num(s->full_events));
 	json_object_set_new(j, "ring_full_ns", num(s->full_ns));
 	json_object_set_new(j, "wakeups", num(s->wakeups));
+	json_object_set_new(j, "reader_realtime", json_boolean(r->realtime));
 	return j;
 }
 
