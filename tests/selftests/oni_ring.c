@@ -330,6 +330,17 @@ TEST_F(stream, mapping_outlives_the_descriptor)
 	EXPECT_INTACT(&self->b);
 }
 
+/* A mapping that is left over does not keep the hardware running. */
+TEST_F(stream, closing_stops_the_acquisition_under_a_mapping)
+{
+	ASSERT_EQ(0, start(&self->b));
+	close(self->b.s.fd);
+	self->b.s.fd = -1;
+	EXPECT_EQ(ONI_STATE_IDLE, state(self->b.ctl));
+	EXPECT_FALSE(has_stream(self->b.ctl));
+	EXPECT_EQ(ONI_RING_STOPPED, self->b.s.prod->flags & ONI_RING_STOPPED);
+}
+
 TEST_F(stream, without_one_start_is_enodata)
 {
 	bench_close_stream(&self->b);
