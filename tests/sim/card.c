@@ -510,6 +510,11 @@ void card_unplug(struct card *c)
 	vfu_disconnect(&c->vfu);
 }
 
+void card_shutdown(struct card *c)
+{
+	vfu_shutdown(&c->vfu);
+}
+
 void card_stall(struct card *c, bool stalled)
 {
 	card_lock(c);

@@ -75,6 +75,7 @@ int card_serve(struct card *c, int sock);
 void card_status(struct card *c, FILE *out);
 void card_violations(struct card *c, FILE *out);
 void card_unplug(struct card *c);
+void card_shutdown(struct card *c);	/* card_serve() ends for good */
 void card_stall(struct card *c, bool stalled);
 void card_reset_counters(struct card *c);
 void card_write_truth(struct card *c);

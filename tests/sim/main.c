@@ -348,7 +348,7 @@ static void run(struct options *o, struct card *card)
 	/* The eventfd stays readable, so the server sees it whatever it does. */
 	if (write(s.stop_fd, &one, sizeof(one)) < 0)
 		perror("onisim: eventfd");
-	card_unplug(card);
+	card_shutdown(card);
 	pthread_join(serving, NULL);
 	pthread_cancel(signals);
 	pthread_join(signals, NULL);

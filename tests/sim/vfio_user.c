@@ -411,16 +411,31 @@ void vfu_init(struct vfu *v, const struct vfu_ops *ops, FILE *log)
 	v->log = log;
 	v->sock = -1;
 	v->dead = false;
+	v->over = false;
 	pthread_mutex_init(&v->lock, NULL);
 }
 
-static void set_sock(struct vfu *v, int sock)
+static void begin_connection(struct vfu *v, int sock)
 {
 	pthread_mutex_lock(&v->lock);
 	v->sock = sock;
-	if (sock >= 0)
-		v->dead = false;
+	v->dead = v->over;
+	if (v->over)
+		shutdown(sock, SHUT_RDWR);
 	pthread_mutex_unlock(&v->lock);
+}
+
+/* Returns true if the end was vfu_disconnect()'s doing. */
+static bool end_connection(struct vfu *v)
+{
+	bool dead;
+
+	pthread_mutex_lock(&v->lock);
+	close(v->sock);
+	v->sock = -1;
+	dead = v->dead;
+	pthread_mutex_unlock(&v->lock);
+	return dead;
 }
 
 int vfu_serve(struct vfu *v, int sock)
@@ -429,17 +444,15 @@ int vfu_serve(struct vfu *v, int sock)
 	bool negotiated = false;
 	int ret = m ? 1 : -ENOMEM;
 
-	set_sock(v, sock);
+	begin_connection(v, sock);
 	while (ret > 0) {
 		ret = receive_msg(sock, m);
 		if (ret > 0 && serve_one(v, sock, m, &negotiated))
 			ret = -EPROTO;
 		close_fds(m);
 	}
-	set_sock(v, -1);
-	close(sock);
 	free(m);
-	return v->dead ? 0 : ret;
+	return end_connection(v) ? 0 : ret;
 }
 
 void vfu_disconnect(struct vfu *v)
@@ -450,4 +463,12 @@ void vfu_disconnect(struct vfu *v)
 		shutdown(v->sock, SHUT_RDWR);
 	}
 	pthread_mutex_unlock(&v->lock);
+}
+
+void vfu_shutdown(struct vfu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	v->over = true;
+	pthread_mutex_unlock(&v->lock);
+	vfu_disconnect(v);
 }

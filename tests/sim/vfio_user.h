@@ -5,8 +5,8 @@
  * Owns the connection: framing, version negotiation, and the translation of
  * messages into the calls of vfu_ops. It knows nothing of the card.
  * Threads: vfu_serve() runs in one thread and is the only reader and writer of
- * the socket; vfu_disconnect() may be called from any thread. The callbacks run
- * in the serving thread; locking is theirs.
+ * the socket; vfu_disconnect() and vfu_shutdown() may be called from any thread.
+ * The callbacks run in the serving thread; locking is theirs.
  * Source: vfio-user protocol specification 0.0 (as QEMU speaks it), linux/vfio.h.
  */
 #ifndef SIM_VFIO_USER_H
@@ -40,9 +40,10 @@ struct vfu_ops {
 struct vfu {
 	struct vfu_ops ops;
 	FILE *log;		/* may be NULL; not owned */
-	pthread_mutex_t lock;	/* protects sock and dead */
+	pthread_mutex_t lock;	/* protects what follows */
 	int sock;		/* connection being served, -1: none */
 	bool dead;		/* vfu_disconnect() was called for it */
+	bool over;		/* no connection is served any more */
 };
 
 void vfu_init(struct vfu *v, const struct vfu_ops *ops, FILE *log);
@@ -53,6 +54,9 @@ void vfu_init(struct vfu *v, const struct vfu_ops *ops, FILE *log);
  * protocol.
  */
 int vfu_serve(struct vfu *v, int sock);
+/* End the connection of this moment; the next one is served. */
 void vfu_disconnect(struct vfu *v);
+/* End it for good: vfu_serve() returns at once from now on. */
+void vfu_shutdown(struct vfu *v);
 
 #endif

@@ -162,6 +162,64 @@ static void test_table_and_registers(void **state)
 	finish(false);
 }
 
+static void assert_signal_bytes(const uint8_t *want, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		assert_int_equal(drv_receive(&cl, 3, BLOCK_OFF, 2000), 1);
+		assert_int_equal(drv_word(&cl), want[i]);
+	}
+}
+
+static void test_signal_bytes(void **state)
+{
+	/* 13 rows follow; then the answer to a read of hub information. */
+	static const uint8_t table[] = { 2, 0x20, 1, 1, 2, 13, 1, 1, 1, 0 };
+	static const uint8_t ack[] = { 2, 8, 1, 1, 1, 0 };
+	static const uint8_t nack[] = { 2, 4, 1, 1, 1, 0 };
+	uint8_t pkt[255];
+	unsigned int i;
+
+	(void)state;
+	begin(NULL);
+	drv_probe(&cl);
+	drv_conf(&cl, 6, 1);
+	assert_signal_bytes(table, sizeof(table));
+	for (i = 0; i < 13; i++)
+		assert_int_equal(drv_signal(&cl, pkt), 24);
+	drv_conf(&cl, 0, 0xfe);
+	drv_conf(&cl, 4, 1);
+	assert_signal_bytes(ack, sizeof(ack));
+	drv_conf(&cl, 3, 1);
+	drv_conf(&cl, 4, 1);
+	assert_signal_bytes(nack, sizeof(nack));
+	drv_remove(&cl);
+	finish(false);
+}
+
+static void test_write_frames(void **state)
+{
+	/* Two frames of the digital port, cut in the middle of the second one. */
+	static const uint32_t words[] = { 7, 1, 0xa5, 7, 1, 0x5a };
+	static const uint32_t absurd[] = { 7, 0xffffffff };
+
+	(void)state;
+	begin(NULL);
+	drv_probe(&cl);
+	drv_reset(&cl, rows, MAX_ROWS);
+	drv_send(&cl, 1, 0, words, 4);
+	assert_int_equal(client_status(&cl, "write_frames"), 1);
+	drv_send(&cl, 1, 0, words + 4, 2);
+	assert_int_equal(client_status(&cl, "write_frames"), 2);
+	drv_send(&cl, 1, 0, absurd, 2);
+	assert_int_equal(client_status(&cl, "bad_write_frames"), 1);
+	drv_send(&cl, 1, 0, words, 3);
+	assert_int_equal(client_status(&cl, "write_frames"), 3);
+	drv_remove(&cl);
+	finish(false);
+}
+
 static unsigned int power_headstage(void)
 {
 	uint32_t link = 0;
@@ -550,6 +608,8 @@ int main(void)
 		cmocka_unit_test(test_other_identity),
 		cmocka_unit_test(test_protocol_limits),
 		cmocka_unit_test(test_table_and_registers),
+		cmocka_unit_test(test_signal_bytes),
+		cmocka_unit_test(test_write_frames),
 		cmocka_unit_test(test_acquisition),
 		cmocka_unit_test(test_rate_follows_the_clock),
 		cmocka_unit_test(test_full_ram_loses_whole_frames),
