@@ -106,9 +106,9 @@ static void expect_fit(double ppm, double seconds, double ppm_tolerance)
 	feed(c, &t, seconds, 853.3, usual);
 	assert_int_equal(onidev_clock_read(c, &fit), 0);
 	off = (double)(int64_t)(onidev_clock_to_mono(&fit, mid) - true_mono(&t, mid));
-	print_message("# %+.1f ppm, %.1f s: fitted %+.4f +- %.4f ppm, offset %.0f ns, p50 %.0f p99 %.0f\n",
-		      ppm, seconds, fit.ppm, fit.ppm_error, off, fit.jitter_p50_ns,
-		      fit.jitter_p99_ns);
+	print_message("# %+.1f ppm, %.1f s: fitted %+.4f +- %.4f ppm, offset %.0f ns, "
+		      "p50 %.0f p99 %.0f\n", ppm, seconds, fit.ppm, fit.ppm_error, off,
+		      fit.jitter_p50_ns, fit.jitter_p99_ns);
 	if (fabs(fit.ppm - ppm) > ppm_tolerance)
 		fail_msg("fitted %.4f ppm, truth %.4f", fit.ppm, ppm);
 	/* The envelope lies at the least possible latency, 3 us. */
@@ -178,6 +178,39 @@ static void test_stalls_do_not_matter(void **state)
 	expect_robust(stalled);
 	expect_robust(stalled_at_start);
 	expect_robust(stalled_at_end);
+}
+
+/* From second 12 on the host falls behind by 100 ms each second. */
+static double falling_behind(double s)
+{
+	return late_ns() + (s > 12 ? (s - 12) * 1e8 : 0);
+}
+
+static double catching_up(double s)
+{
+	return late_ns() + (s < 18 ? (18 - s) * 1e8 : 0);
+}
+
+static double behind_all_the_time(double s)
+{
+	return late_ns() + s * 1e7;
+}
+
+static void test_backlog_is_not_drift(void **state)
+{
+	const struct truth t = { 30, 1000, 5000000 };
+	struct onidev_clock *c = clock_new();
+	struct onidev_clock_fit fit;
+
+	(void)state;
+	expect_robust(falling_behind);
+	expect_robust(catching_up);
+	/* Nothing to go by: the nominal rate, and an error that says so. */
+	feed(c, &t, 30, 853.3, behind_all_the_time);
+	assert_int_equal(onidev_clock_read(c, &fit), 0);
+	assert_true(fit.ppm == 0);
+	assert_true(fit.ppm_error > 1000);
+	onidev_clock_free(c);
 }
 
 /* The crystal warms up: the fit is of the last minutes, not of the whole day. */
@@ -268,6 +301,7 @@ int main(void)
 		cmocka_unit_test(test_recovers_drift),
 		cmocka_unit_test(test_jitter_quantiles),
 		cmocka_unit_test(test_stalls_do_not_matter),
+		cmocka_unit_test(test_backlog_is_not_drift),
 		cmocka_unit_test(test_follows_slow_drift),
 		cmocka_unit_test(test_rare_blocks),
 		cmocka_unit_test(test_reset_forgets),

@@ -13,7 +13,9 @@
  * of these under the mean of their times: of all lines below every point the one
  * with the least sum of distances (the linear programme known from network clock
  * skew estimation). A host that was late for a while only makes points that the
- * hull does not touch.
+ * hull does not touch. A host that falls behind for more than half of the time
+ * would still tilt that line; but no crystal is off by MAX_PPM, so an edge that
+ * says so is backlog, and the longest believable edge is taken instead.
  *
  * Bins begin at 10 ms and double as the acquisition goes on, up to 1 s; from then
  * on the oldest is dropped, so the fit covers the last few minutes and follows a
@@ -32,6 +34,7 @@
 #define BIN_FIRST_NS	10000000.0
 #define BIN_MAX_NS	1000000000.0
 #define MIN_SPAN_NS	10000000.0
+#define MAX_PPM		1000.0
 
 struct pair {
 	uint64_t ticks;
@@ -175,6 +178,42 @@ static unsigned int hull_lower(struct point *p, unsigned int n)
 	return h;
 }
 
+/* Lateness per tick along the edge that ends at @i. */
+static double edge_slope(const struct point *p, unsigned int i)
+{
+	return (p[i].y - p[i - 1].y) / (p[i].x - p[i - 1].x);
+}
+
+/*
+ * The edge to go by: its end, or 0 when none is believable. @mean is the mean of x
+ * over all points, @limit the largest believable slope.
+ */
+static unsigned int hull_pick(const struct point *p, unsigned int h, double mean, double limit)
+{
+	unsigned int i, best = 0;
+
+	for (i = 1; i < h - 1 && p[i].x < mean; i++)
+		;
+	if (fabs(edge_slope(p, i)) <= limit)
+		return i;
+	for (i = 1; i < h; i++)
+		if (fabs(edge_slope(p, i)) <= limit &&
+		    (!best || p[i].x - p[i - 1].x > p[best].x - p[best - 1].x))
+			best = i;
+	return best;
+}
+
+/* The point of the hull that a line of the nominal rate touches. */
+static unsigned int hull_lowest(const struct point *p, unsigned int h)
+{
+	unsigned int i, low = 0;
+
+	for (i = 1; i < h; i++)
+		if (p[i].y < p[low].y)
+			low = i;
+	return low;
+}
+
 static int double_compare(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -220,8 +259,8 @@ int onidev_clock_read(const struct onidev_clock *clock, struct onidev_clock_fit 
 {
 	const struct pair *ref = &clock->bins[0].min;
 	struct point p[BINS];
-	double mean = 0, span, slope;
-	unsigned int i, h;
+	double mean = 0, span, slope = 0;
+	unsigned int i, h, at;
 
 	if (clock->nbins < 3)
 		goto again;
@@ -234,13 +273,15 @@ int onidev_clock_read(const struct onidev_clock *clock, struct onidev_clock_fit 
 	h = hull_lower(p, clock->nbins);
 	if (span < MIN_SPAN_NS || h < 2)
 		goto again;
-	for (i = 1; i < h - 1 && p[i].x < mean; i++)
-		;
-	slope = (p[i].y - p[i - 1].y) / (p[i].x - p[i - 1].x);
+	at = hull_pick(p, h, mean, clock->nominal * MAX_PPM * 1e-6);
+	if (at)
+		slope = edge_slope(p, at);
+	else
+		at = hull_lowest(p, h);
 
 	memset(fit, 0, sizeof(*fit));
-	fit->ticks0 = ref->ticks + (uint64_t)p[i - 1].x;
-	fit->mono0_ns = ref->mono + (uint64_t)llround(p[i - 1].y + p[i - 1].x * clock->nominal);
+	fit->ticks0 = ref->ticks + (uint64_t)p[at].x;
+	fit->mono0_ns = ref->mono + (uint64_t)llround(p[at].y + p[at].x * clock->nominal);
 	fit->ns_per_tick = clock->nominal + slope;
 	/* A fast crystal needs less host time for a tick. */
 	fit->ppm = (clock->nominal / fit->ns_per_tick - 1) * 1e6;

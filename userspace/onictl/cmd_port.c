@@ -85,7 +85,7 @@ static int on_failed(char letter, const struct onidev_headstage *h, uint32_t dec
 	char what[16];
 
 	snprintf(what, sizeof(what), "%c", letter);
-	fail(ONIDEV_OP_PORT_POWER, error, what);
+	op_failed(ONIDEV_OP_PORT_POWER, error, what);
 	if (error == ERANGE)
 		say("  %u.%u V was asked for; the window of %s is %u.%u to %u.%u V at the port "
 		    "(it needs %s).", decivolts / 10, decivolts % 10, h->title,
@@ -166,7 +166,7 @@ static int port_off(const struct port *port)
 	if (!ctl)
 		return EXIT_FAIL;
 	if (onidev_port_off(ctl, port->addr) < 0)
-		rc = fail(ONIDEV_OP_PORT_POWER, errno, what);
+		rc = op_failed(ONIDEV_OP_PORT_POWER, errno, what);
 	else if (settings.json)
 		rc = print_json(json_pack("{s:s, s:f}", "port", what, "volts", 0.0));
 	else
@@ -187,7 +187,7 @@ static int status_one(struct onidev_controller *ctl, const struct port *port, js
 	/* PORTVOLTAGE and LINKSTATE of the port controller */
 	if (onidev_reg_read(ctl, port->addr, 3, &dv) < 0 ||
 	    onidev_reg_read(ctl, port->addr, 5, &link) < 0)
-		return fail(ONIDEV_OP_REG_READ, errno, port->addr == 1 ? "of port a" :
+		return op_failed(ONIDEV_OP_REG_READ, errno, port->addr == 1 ? "of port a" :
 			    "of port b");
 	lock = !!(link & ONI_LINK_LOCK);
 	/* Without a link there is no hub; with one it may still not be in the table. */

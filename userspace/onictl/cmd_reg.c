@@ -73,7 +73,7 @@ static int reg_fail(const struct target *t, enum onidev_op op, uint32_t reg)
 	int error = errno;
 
 	snprintf(what, sizeof(what), "%s of %s", reg_name(t, reg, name, sizeof(name)), t->name);
-	return fail(op, error, what);
+	return op_failed(op, error, what);
 }
 
 static int reg_show(const struct target *t, uint32_t reg, uint32_t value)
@@ -264,11 +264,11 @@ static int switch_devices(struct onidev_controller *ctl, const struct onidev_tab
 			continue;
 		if (errno == EOPNOTSUPP)
 			return fail_text("%s has no enable register", name);
-		return fail(ONIDEV_OP_REG_WRITE, errno, name);
+		return op_failed(ONIDEV_OP_REG_WRITE, errno, name);
 	}
 	say("Resetting %s, so that it takes effect.", onidev_controller_name(ctl));
 	if (onidev_controller_reset(ctl) < 0)
-		return fail(ONIDEV_OP_RESET, errno, NULL);
+		return op_failed(ONIDEV_OP_RESET, errno, NULL);
 	return EXIT_OK;
 }
 
@@ -371,9 +371,9 @@ static int run_reset(int argc, char **argv)
 		return EXIT_FAIL;
 	say("Resetting %s and reading its device table.", onidev_controller_name(ctl));
 	if (onidev_controller_reset(ctl) < 0)
-		fail(ONIDEV_OP_RESET, errno, NULL);
+		op_failed(ONIDEV_OP_RESET, errno, NULL);
 	else if (onidev_controller_info(ctl, &info) < 0)
-		fail(ONIDEV_OP_INFO, errno, NULL);
+		op_failed(ONIDEV_OP_INFO, errno, NULL);
 	else
 		rc = EXIT_OK;
 	if (rc == EXIT_OK && settings.json)

@@ -163,7 +163,7 @@ static int run_stop_cmd(int argc, char **argv)
 	if (!ctl)
 		return EXIT_FAIL;
 	if (onidev_controller_stop(ctl) < 0)
-		rc = fail(ONIDEV_OP_STOP, errno, NULL);
+		rc = op_failed(ONIDEV_OP_STOP, errno, NULL);
 	else if (settings.json)
 		rc = print_json(json_pack("{s:s, s:s}", "name", onidev_controller_name(ctl),
 					  "state", "idle"));

@@ -159,8 +159,8 @@ static void info_print(const char *name, const struct oni_info *i)
 
 static void hub_print(const struct onidev_hub *h)
 {
-	printf("  hub %-2u             %s (id %u), revision %u.%u, firmware %u.%u, clock %.6f MHz\n",
-	       h->hub, onidev_hub_name(h->hardware_id), h->hardware_id,
+	printf("  hub %-2u             %s (id %u), revision %u.%u, firmware %u.%u, "
+	       "clock %.6f MHz\n", h->hub, onidev_hub_name(h->hardware_id), h->hardware_id,
 	       h->hardware_revision >> 8 & 0xff, h->hardware_revision & 0xff,
 	       h->firmware_version >> 8 & 0xff, h->firmware_version & 0xff, h->clock_hz / 1e6);
 }
@@ -201,7 +201,7 @@ static int run_info(int argc, char **argv)
 	if (!ctl)
 		return EXIT_FAIL;
 	if (onidev_controller_info(ctl, &info) < 0) {
-		fail(ONIDEV_OP_INFO, errno, NULL);
+		op_failed(ONIDEV_OP_INFO, errno, NULL);
 		goto fail;
 	}
 	table = load_table(ctl);
@@ -389,7 +389,7 @@ static int run_stats(int argc, char **argv)
 		return EXIT_FAIL;
 	rc = onidev_controller_stats(ctl, &s);
 	if (rc < 0)
-		fail(ONIDEV_OP_STATS, errno, NULL);
+		op_failed(ONIDEV_OP_STATS, errno, NULL);
 	onidev_controller_close(ctl);
 	if (rc < 0)
 		return EXIT_FAIL;

@@ -12,7 +12,7 @@ static struct onidev_controller *open_flags(unsigned int flags)
 	struct onidev_controller *ctl = onidev_controller_open(settings.device, flags);
 
 	if (!ctl)
-		fail(ONIDEV_OP_OPEN, errno, settings.device);
+		op_failed(ONIDEV_OP_OPEN, errno, settings.device);
 	return ctl;
 }
 
@@ -29,7 +29,7 @@ struct onidev_controller *open_owner(void)
 		return NULL;
 	if (onidev_controller_claim(ctl) == 0)
 		return ctl;
-	fail(ONIDEV_OP_CLAIM, errno, onidev_controller_name(ctl));
+	op_failed(ONIDEV_OP_CLAIM, errno, onidev_controller_name(ctl));
 	onidev_controller_close(ctl);
 	return NULL;
 }
@@ -39,7 +39,7 @@ struct onidev_table *load_table(struct onidev_controller *ctl)
 	struct onidev_table *table = onidev_controller_table(ctl);
 
 	if (!table)
-		fail(ONIDEV_OP_DEVICE_TABLE, errno, NULL);
+		op_failed(ONIDEV_OP_DEVICE_TABLE, errno, NULL);
 	return table;
 }
 

@@ -54,7 +54,7 @@ void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * "onictl: cannot <op> <what>: <sentence> (ENAME)"; @what may be NULL. Returns
  * EXIT_FAIL, so that a command can return it.
  */
-int fail(enum onidev_op op, int error, const char *what);
+int op_failed(enum onidev_op op, int error, const char *what);
 /* "onictl: <text>"; EXIT_FAIL. */
 int fail_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Print and free; EXIT_OK, or EXIT_FAIL when stdout failed. */

@@ -47,7 +47,7 @@ static int run_open(struct run *run)
 	if (!run->ctl)
 		return EXIT_FAIL;
 	if (onidev_controller_info(run->ctl, &run->info) < 0)
-		return fail(ONIDEV_OP_INFO, errno, NULL);
+		return op_failed(ONIDEV_OP_INFO, errno, NULL);
 	run->table = load_table(run->ctl);
 	if (!run->table)
 		return EXIT_FAIL;
@@ -58,7 +58,7 @@ static int run_stream(struct run *run)
 {
 	run->stream = onidev_stream_create(run->ctl, &run->config);
 	if (!run->stream)
-		return fail(ONIDEV_OP_STREAM_CREATE, errno, NULL);
+		return op_failed(ONIDEV_OP_STREAM_CREATE, errno, NULL);
 	run->clock = onidev_clock_new(run->info.acq_clock_hz);
 	if (!run->clock)
 		return fail_text("the controller's acquisition clock is unknown: reset it with "
@@ -75,7 +75,7 @@ static int run_start(struct run *run)
 	say("Starting the acquisition on %s%s.", onidev_controller_name(run->ctl),
 	    run->seconds ? "" : "; Ctrl-C ends it");
 	if (onidev_controller_start(run->ctl) < 0)
-		return fail(ONIDEV_OP_START, errno, NULL);
+		return op_failed(ONIDEV_OP_START, errno, NULL);
 	table = load_table(run->ctl);
 	if (!table)
 		return EXIT_FAIL;
@@ -112,7 +112,7 @@ static int run_batch(struct run *run)
 		return 1;
 	if (rc == 0)
 		return 0;
-	fail(ONIDEV_OP_FRAME_NEXT, errno, NULL);
+	op_failed(ONIDEV_OP_FRAME_NEXT, errno, NULL);
 	onidev_stream_desync(run->stream, text, sizeof(text));
 	say("  %s", text);
 	return -1;
@@ -154,7 +154,7 @@ static int run_step(struct run *run, double t)
 	}
 	if (errno == EINTR)
 		return 0;
-	fail(ONIDEV_OP_STREAM_READ, errno, NULL);
+	op_failed(ONIDEV_OP_STREAM_READ, errno, NULL);
 	return -1;
 }
 
@@ -187,7 +187,7 @@ static int run_stop(struct run *run)
 	int w, rc = 0;
 
 	if (onidev_controller_stop(run->ctl) < 0)
-		return fail(ONIDEV_OP_STOP, errno, NULL);
+		return op_failed(ONIDEV_OP_STOP, errno, NULL);
 	run->frame = NULL;
 	do {
 		w = onidev_stream_wait(run->stream, 1000);
@@ -196,7 +196,7 @@ static int run_stop(struct run *run)
 	} while (w == ONIDEV_WAIT_DATA && !rc);
 	run->frame = frame;
 	if (w < 0 && errno != EINTR)
-		return fail(ONIDEV_OP_STREAM_READ, errno, NULL);
+		return op_failed(ONIDEV_OP_STREAM_READ, errno, NULL);
 	return rc ? EXIT_FAIL : EXIT_OK;
 }
 

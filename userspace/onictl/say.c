@@ -19,7 +19,7 @@ void say(const char *fmt, ...)
 	fputc('\n', stderr);
 }
 
-int fail(enum onidev_op op, int error, const char *what)
+int op_failed(enum onidev_op op, int error, const char *what)
 {
 	const char *name = strerrorname_np(error);
 

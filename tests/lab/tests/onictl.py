@@ -21,11 +21,11 @@ def look(lab):
     lab.equal(guest.sh("stat -c '%a %U %G' /dev/oni0").strip(), "660 root oni", "udev gives the node to group oni")
     links = guest.sh("ls /dev/oni/by-path /dev/oni/by-id")
     lab.match(r"pci-0000:\d\d:00\.0", links, "a by-path link exists")
-    lab.match(r"riffa-hw1-pci-", links, "a by-id link exists")
+    lab.match(r"oni_riffa-hw1-pci-", links, "a by-id link exists")
     lab.match(r"dev-oni0\.device.*Open Neuro Interface", guest.sh("systemctl list-units --all --no-pager 'dev-oni*.device'"),
               "systemd knows dev-oni0.device")
     entry, = js(lab, "list")
-    lab.equal((entry["name"], entry["node"], entry["transport"], entry["state"]), ("oni0", "/dev/oni0", "riffa", "idle"),
+    lab.equal((entry["name"], entry["node"], entry["transport"], entry["state"]), ("oni0", "/dev/oni0", "oni_riffa", "idle"),
               "list finds the card")
     by_id = entry["by_id"]
     info = js(lab, f"-d {by_id} info")
@@ -80,12 +80,13 @@ def acquire(lab):
     lab.match(r"^\{.*\"hex\":\"[0-9a-f]{284}\"", guest.sh("onictl --json watch -x -n 1 rhd2164 2>/dev/null"), "or in hexadecimal")
     fit = js(lab, "clock -t 5")
     lab.ok(abs(fit["ppm"]) < 20000 and fit["pairs"] > 1000, "the clock fit", fit)
-    lab.note = fit
     rc, out = guest.sh("timeout -s INT 3 onictl start 2>&1", check=False)
     lab.ok("rhd2164" in out and "bytes in" in out, "Ctrl-C ends a run with its table", out)
     refused(lab, "watch no-such-device", 1, "there is no device", "watching an unknown device")
+    lab.equal(js(lab, "info")["state"], "idle", "the controller is idle afterwards")
     stats = js(lab, "stats")
-    lab.ok(stats["blocks"] > 1000 and stats["guarded"] == 2, "counters", stats)
+    lab.ok(stats["blocks"] > 1000 and stats["ring_full"] == 0, "counters of blocks", stats)
+    lab.equal(stats["guarded"], 4, "two voltages and two registers were refused for safety")
 
 
 def busy(lab):
