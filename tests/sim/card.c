@@ -525,6 +525,25 @@ void card_stall(struct card *c, bool stalled)
 	card_unlock(c);
 }
 
+int card_fault(struct card *c, const char *what)
+{
+	unsigned int n;
+	int ret = 0;
+
+	card_lock(c);
+	if (sscanf(what, "nack %u", &n) == 1)
+		c->ctl.fault_nack = n;
+	else if (sscanf(what, "mute %u", &n) == 1)
+		c->ctl.fault_mute = n;
+	else if (!strcmp(what, "msi"))
+		riffa_spurious_msi(&c->riffa);
+	else
+		ret = -1;
+	card_kick(c);
+	card_unlock(c);
+	return ret;
+}
+
 void card_reset_counters(struct card *c)
 {
 	card_lock(c);

@@ -77,6 +77,8 @@ void card_violations(struct card *c, FILE *out);
 void card_unplug(struct card *c);
 void card_shutdown(struct card *c);	/* card_serve() ends for good */
 void card_stall(struct card *c, bool stalled);
+/* "nack N", "mute N" or "msi"; 0, or -1 if it is none of them. */
+int card_fault(struct card *c, const char *what);
 void card_reset_counters(struct card *c);
 void card_write_truth(struct card *c);
 int card_model_command(struct card *c, const char *line, char *err, size_t errlen);

@@ -59,12 +59,15 @@ static int answer(struct control *ctl, char *line, FILE *out, char *err, size_t 
 		card_write_truth(ctl->card);
 	} else if (!strcmp(line, "model") && arg) {
 		return card_model_command(ctl->card, arg, err, errlen);
+	} else if (!strcmp(line, "fault") && arg) {
+		snprintf(err, errlen, "unknown fault \"%.64s\"; try nack N, mute N, msi", arg);
+		return card_fault(ctl->card, arg);
 	} else if (!strcmp(line, "quit")) {
 		ctl->quit = true;
 	} else {
 		snprintf(err, errlen, "unknown request \"%.64s\"; try status, violations, "
-			 "unplug, stall, resume, reset-counters, truth, model WORDS, quit",
-			 line);
+			 "unplug, stall, resume, fault WHAT, reset-counters, truth, "
+			 "model WORDS, quit", line);
 		return -1;
 	}
 	return 0;

@@ -87,19 +87,30 @@ static void signal_table(struct controller *c)
 
 /* ---- device registers ---- */
 
+/* An injected fault stands for a device or link that did not get the access. */
+static bool take_fault(unsigned int *fault)
+{
+	if (!*fault)
+		return false;
+	(*fault)--;
+	return true;
+}
+
 static void finish_register(struct controller *c)
 {
+	bool mute = take_fault(&c->fault_mute);
+	bool lost = mute || take_fault(&c->fault_nack);
 	uint32_t sig, val = 0;
 	int err;
 
 	if (c->reg[REG_RW]) {
-		err = model_reg_write(c->model, c->reg[REG_DEV_ADDR],
-				      c->reg[REG_REG_ADDR], c->reg[REG_VALUE]);
+		err = lost ? -1 : model_reg_write(c->model, c->reg[REG_DEV_ADDR],
+						  c->reg[REG_REG_ADDR], c->reg[REG_VALUE]);
 		sig = err ? SIG_WRITE_NACK : SIG_WRITE_ACK;
 		c->stats.reg_writes++;
 	} else {
-		err = model_reg_read(c->model, c->reg[REG_DEV_ADDR],
-				     c->reg[REG_REG_ADDR], &val);
+		err = lost ? -1 : model_reg_read(c->model, c->reg[REG_DEV_ADDR],
+						 c->reg[REG_REG_ADDR], &val);
 		sig = err ? SIG_READ_NACK : SIG_READ_ACK;
 		c->stats.reg_reads++;
 		if (!err)
@@ -108,7 +119,8 @@ static void finish_register(struct controller *c)
 	if (err)
 		c->stats.reg_nacks++;
 	c->reg[REG_TRIGGER] = 0;
-	signal_send(c, &sig, 1);
+	if (!mute)
+		signal_send(c, &sig, 1);
 }
 
 /* ---- acquisition clock and frames ---- */
@@ -448,6 +460,8 @@ void controller_power_on(struct controller *c, struct model *model)
 	c->reply_head = c->reply_tail;
 	c->signal_head = c->signal_tail;
 	c->wr_fill = 0;
+	c->fault_nack = 0;
+	c->fault_mute = 0;
 }
 
 int controller_init(struct controller *c, struct riffa *riffa, struct fifo *fifo)

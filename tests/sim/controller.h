@@ -56,6 +56,8 @@ struct controller {
 	enum controller_pace pace;
 	bool keep_rest;		/* what a run left in card RAM is there in the next */
 	bool rst_out;		/* a reset of the core resets the controller too */
+	/* Injected: this many device register accesses are refused, unanswered. */
+	unsigned int fault_nack, fault_mute;
 	void (*event)(void *ctx, enum controller_event event);
 	void *event_ctx;
 

@@ -891,6 +891,12 @@ bool riffa_step(struct riffa *r, uint64_t now_ns)
 	return moved;
 }
 
+void riffa_spurious_msi(struct riffa *r)
+{
+	if (r->msi == RIFFA_MSI_IDLE)
+		r->msi = RIFFA_MSI_INTR;
+}
+
 void riffa_stall_tx(struct riffa *r, unsigned int ch, bool stalled)
 {
 	r->tx[ch].stalled = stalled;

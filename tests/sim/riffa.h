@@ -215,6 +215,9 @@ bool riffa_tx_requested(const struct riffa *r, unsigned int ch);
 /* Words of the current transaction handed to the core so far. */
 uint32_t riffa_tx_sent(const struct riffa *r, unsigned int ch);
 
+/* An interrupt message without an event behind it. */
+void riffa_spurious_msi(struct riffa *r);
+
 /* Freeze one direction of a channel; registers still answer. */
 void riffa_stall_tx(struct riffa *r, unsigned int ch, bool stalled);
 void riffa_stall_rx(struct riffa *r, unsigned int ch, bool stalled);

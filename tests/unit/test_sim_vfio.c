@@ -582,6 +582,35 @@ static void test_truth_file(void **state)
 	finish(false);
 }
 
+static void test_injected_faults(void **state)
+{
+	char buf[256];
+	uint32_t val;
+
+	(void)state;
+	begin(NULL);
+	drv_probe(&cl);
+	drv_reset(&cl, rows, MAX_ROWS);
+	assert_int_equal(client_ask(&cl, "fault nack 2", buf, sizeof(buf)), 0);
+	assert_int_equal(drv_register(&cl, 0xfe, 0, &val, false), -1);
+	assert_int_equal(drv_set(&cl, PORT_A, REG_VOLTAGE, 0), -1);
+	assert_int_equal(drv_register(&cl, 0xfe, 0, &val, false), 0);
+
+	/* No packet comes, and the controller is ready again. */
+	assert_int_equal(client_ask(&cl, "fault mute 1", buf, sizeof(buf)), 0);
+	drv_conf(&cl, 4, 1);
+	assert_int_equal(drv_receive(&cl, 3, BLOCK_OFF, 100), -1);
+	assert_int_equal(drv_register(&cl, 0xfe, 0, &val, false), 0);
+
+	assert_int_equal(client_ask(&cl, "fault msi", buf, sizeof(buf)), 0);
+	assert_true(drv_interrupt(&cl, 1000));
+	assert_int_equal(cl.events, 0);
+	assert_int_equal(drv_register(&cl, 0xfe, 0, &val, false), 0);
+	assert_int_equal(client_ask(&cl, "fault melt", buf, sizeof(buf)), -1);
+	drv_remove(&cl);
+	finish(false);
+}
+
 static void test_control_answers(void **state)
 {
 	char buf[32768];
@@ -620,6 +649,7 @@ int main(void)
 		cmocka_unit_test(test_device_reset_is_power_on),
 		cmocka_unit_test(test_reset_drops_an_announced_block),
 		cmocka_unit_test(test_truth_file),
+		cmocka_unit_test(test_injected_faults),
 		cmocka_unit_test(test_control_answers),
 	};
 
