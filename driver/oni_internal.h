@@ -90,6 +90,7 @@ struct oni_file {
 struct oni_stream {
 	struct oni_dev *dev;
 	struct oni_ring *ring;
+	struct file *map_file;	/* what mappings hold instead of the stream */
 	u32 latency_us;
 	u32 watermark;
 };

@@ -3,10 +3,13 @@
  * Stream file descriptors: creation, mmap, read, poll.
  *
  * A stream holds a reference on the controller object and one on the ring. It
- * ends in release, that is when the last fd and the last mapping are gone.
+ * ends in release, that is when the last fd is gone. Mappings do not hold the
+ * stream but a file of their own that holds the ring, so that memory which is
+ * still mapped somewhere does not keep the hardware running.
  * read and mmap use ring memory only and need no gate.
  */
 #include <linux/anon_inodes.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
@@ -210,6 +213,7 @@ static int stream_mmap(struct file *file, struct vm_area_struct *vma)
 	}
 	if (!consumer && (vma->vm_flags & VM_WRITE))
 		return -EPERM;
+	vma_set_file(vma, stream->map_file);
 	oni_vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP,
 			 consumer ? 0 : VM_MAYWRITE);
 
@@ -224,6 +228,29 @@ static int stream_mmap(struct file *file, struct vm_area_struct *vma)
 	default:
 		return map_data(vma, ring, len);
 	}
+}
+
+static int map_release(struct inode *inode, struct file *file)
+{
+	oni_ring_put(file->private_data);
+	return 0;
+}
+
+/* What a mapping holds: the ring, and this module's code to free it. */
+static const struct file_operations map_fops = {
+	.owner = THIS_MODULE,
+	.release = map_release,
+};
+
+static struct file *map_file_create(struct oni_ring *ring)
+{
+	struct file *file;
+
+	oni_ring_get(ring);
+	file = anon_inode_getfile("[oni-ring]", &map_fops, ring, O_RDWR);
+	if (IS_ERR(file))
+		oni_ring_put(ring);
+	return file;
 }
 
 /* --- ioctls -------------------------------------------------------------- */
@@ -345,6 +372,7 @@ static int stream_release(struct inode *inode, struct file *file)
 	oni_dev_exit(dev, idx);
 	mutex_unlock(&dev->lock);
 
+	fput(stream->map_file);
 	oni_ring_put(stream->ring);
 	put_device(&dev->dev);
 	kfree(stream);
@@ -422,9 +450,14 @@ struct file *oni_stream_create(struct oni_dev *dev, struct oni_link *link,
 		goto err_free;
 	}
 	oni_ring_set_wake(stream->ring, sc->watermark_bytes, sc->latency_us);
+	stream->map_file = map_file_create(stream->ring);
+	if (IS_ERR(stream->map_file)) {
+		ret = PTR_ERR(stream->map_file);
+		goto err_ring;
+	}
 	ret = link->ops->rx_map(link, stream->ring);
 	if (ret)
-		goto err_ring;
+		goto err_map_file;
 	oni_ring_get(stream->ring);
 	link->mapped = stream->ring;
 
@@ -451,6 +484,8 @@ err_map:
 	link->ops->rx_unmap(link);
 	link->mapped = NULL;
 	oni_ring_put(stream->ring);
+err_map_file:
+	fput(stream->map_file);
 err_ring:
 	oni_ring_put(stream->ring);
 err_free:
