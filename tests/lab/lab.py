@@ -563,6 +563,13 @@ class Lab:
         if rc != 0 and not (failed and rc == 1):
             self.ok(False, f"{prefix}exit status", f"'{command}' ended with {rc}: {out[-1500:]}")
 
+    def check(self, what, script, *words):
+        """Count one check of tests/check, run on the host, by its exit status."""
+        done = subprocess.run(["/usr/bin/python3", TOP / "tests/check" / script, *map(str, words)], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        self.note(done.stdout)
+        return self.ok(done.returncode == 0, what, done.stdout)
+
     def verdict(self):
         """The rules for every scenario; called when its own part is done."""
         guest = self.guest

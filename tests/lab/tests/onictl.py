@@ -101,9 +101,26 @@ def busy(lab):
     lab.ok(run.rc == 1 and "is gone" in run.out and "rhd2164" in run.out, "unplugged: said, and what was counted is shown", run.out)
 
 
+def replug(lab, by_id):
+    lab.guest.unplug()
+    lab.guest.plug()
+    lab.guest.sh(f"for i in $(seq 100); do test -e {by_id} && break; sleep 0.1; done; udevadm settle")
+    entry, = js(lab, "list")
+    lab.equal(entry["by_id"], by_id, "a new card in the same slot has the same name")
+    lab.equal(js(lab, f"-d {by_id} reset")["stimulators_safe"], True, "it works: reset")
+    lab.equal(js(lab, "stop")["state"], "idle", "stop of an idle controller is harmless")
+    lab.equal(js(lab, "port status")[0]["volts"], 0.0, "its ports are off")
+    lab.equal(js(lab, "port a on -H hs64 -v 6.2")["volts"], 6.2, "and can be powered")
+    lab.equal(js(lab, "port a off")["volts"], 0.0, "and switched off")
+    js(lab, "reset")
+    lab.ok("rhd2164" not in [d["name"] for d in js(lab, "devices")], "its headstage leaves the table at the next reset")
+
+
 def run(lab):
     look(lab)
     port(lab)
     registers(lab)
     acquire(lab)
+    by_id = js(lab, "list")[0]["by_id"]
     busy(lab)
+    replug(lab, by_id)
