@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 #include "control.h"
 
 #define EXIT_VIOLATIONS	3
+#define REALTIME_NICE	(-10)
 #define DEFAULT_RAM	(256ull << 20)
 #define NAME_FPGA	0x46504741u	/* "FPGA", default of the core */
 
@@ -309,6 +311,17 @@ static void block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/*
+ * A card does not wait for processor time. On a machine where the guest fills
+ * every core, the engine would; where this is not allowed, it does.
+ */
+static void hurry(const struct card_config *cfg)
+{
+	if (cfg->pace == PACE_REALTIME && setpriority(PRIO_PROCESS, 0, REALTIME_NICE) &&
+	    cfg->log)
+		fprintf(cfg->log, "running at normal priority: %s\n", strerror(errno));
+}
+
 static void fail(const char *what, int err)
 {
 	fprintf(stderr, "onisim: %s: %s\n", what, strerror(-err));
@@ -375,6 +388,7 @@ int main(int argc, char **argv)
 			fail(o.log, -errno);
 		setvbuf(o.card.log, NULL, _IOLBF, 0);
 	}
+	hurry(&o.card);
 	if (card_init(&card, &o.card, err, sizeof(err))) {
 		fprintf(stderr, "onisim: %s\n", err);
 		return 1;
