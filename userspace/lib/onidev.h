@@ -54,7 +54,7 @@ struct onidev_list_entry {
 	const char *node;	/* "/dev/oni0" */
 	const char *by_id;	/* "/dev/oni/by-id/..." */
 	const char *by_path;	/* "/dev/oni/by-path/..." */
-	const char *transport;	/* sysfs attribute: "riffa", "ft600" */
+	const char *transport;	/* sysfs attribute: "oni_riffa", "oni_ft600" */
 	const char *state;	/* sysfs attribute: "idle", "running", ... */
 	const char *hardware_id;	/* sysfs attribute, as the kernel prints it */
 	const char *firmware_version;	/* sysfs attribute */
