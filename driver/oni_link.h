@@ -58,9 +58,9 @@ enum oni_ctl_reg {
  * @rx_unmap: undo it; called after reset() only
  * @rx_start: tell the hardware the block size and serve blocks into the ring
  *	from now on
- * @rx_drain: return when the hardware has nothing more to announce, or the
- *	ring is full, or after a bounded time
- * @rx_stop: serve no further block; one in flight may still complete
+ * @rx_drain: return when the hardware has announced nothing for a while, or the
+ *	ring is full and nobody empties it
+ * @rx_stop: serve no further block. On return none is published any more.
  * @rx_kick: room was made in the ring. Any context, must not sleep.
  * @tx: send @bytes (a multiple of 4) of write frames
  * @stats: fill in the counters that the transport keeps

@@ -11,7 +11,7 @@
  * Rules of the hardware that shape this file:
  * - The vector must be read after every interrupt, even a spurious one, or no
  *   further interrupt is sent.
- * - A list posted before the acknowledgement is thrown away; a list longer
+ * - A list posted before it is acknowledged is thrown away; a list longer
  *   than the transaction lets stale addresses into the next one. So lists are
  *   exact, and the next announcement is not acknowledged before the card has
  *   said that it received the previous list.
@@ -47,9 +47,10 @@
 /* Completions of reads in flight at a reset may still arrive this long. */
 #define RESET_SETTLE_MS		5
 /* The vendor's library waits 200 ms for a further block after a stop. */
-#define DRAIN_QUIET_MS		100
+#define DRAIN_QUIET_MS		200
 #define DRAIN_STEP_MS		10
-#define DRAIN_MAX_MS		2000
+/* Held back by a full ring that nobody empties. */
+#define DRAIN_STUCK_MS		500
 /* Liveness check: a card that is gone sends no interrupt to say so. */
 #define POLL_BUSY_MS		100
 #define POLL_IDLE_MS		500
@@ -99,6 +100,7 @@ struct riffa {
 	u32 seg_bytes;			/* power of two */
 	u32 segs;
 	bool serving;
+	bool orphan;			/* block given up by rx_stop() */
 	u32 block;
 	u64 data_events;
 
@@ -265,6 +267,8 @@ static void up_take(struct riffa *r, unsigned int ch, u32 words, u64 now)
 
 	switch (ch) {
 	case ONIX_CH_DATA:
+		if (r->orphan)
+			break;
 		ring_sync(r, words * 4);
 		oni_ring_publish(r->ring, words * 4, now);
 		break;
@@ -334,11 +338,12 @@ static void chan_events(struct riffa *r, unsigned int ch, u32 ev, u64 now)
 		c->down_words = rd(r, RIFFA_PAGE(ch) + RIFFA_DOWN_DONE_LEN);
 		c->down_busy = false;
 	}
-	if (ev & (RIFFA_EV_DOWN_LIST | RIFFA_EV_DOWN_DONE))
-		wake_up_all(&r->wait);
 	if (ch == ONIX_CH_DATA)
 		r->data_events++;
 	up_serve(r, ch);
+	if (ev & (RIFFA_EV_DOWN_LIST | RIFFA_EV_DOWN_DONE) ||
+	    (ch == ONIX_CH_DATA && !r->serving))
+		wake_up_all(&r->wait);
 }
 
 /* Read the vector and act on it. Returns false if nothing had happened. */
@@ -501,6 +506,7 @@ static int riffa_reset(struct oni_link *link)
 
 	spin_lock_irqsave(&r->lock, flags);
 	r->serving = false;
+	r->orphan = false;
 	info = rd(r, RIFFA_INFO);
 	memset(r->chan, 0, sizeof(r->chan));
 	r->reset_gen++;
@@ -599,38 +605,57 @@ static int riffa_rx_start(struct oni_link *link, u32 block_bytes)
 	return 0;
 }
 
-/* Quiet: nothing in flight and no event since @seen. */
-static bool data_quiet(struct riffa *r, u64 *seen)
+/* Nothing announced or in flight? @seen tells whether anything happened. */
+static bool data_idle(struct riffa *r, u64 *seen)
 {
 	unsigned long flags;
-	bool quiet;
+	bool idle;
 
 	spin_lock_irqsave(&r->lock, flags);
-	quiet = r->chan[ONIX_CH_DATA].up == UP_IDLE && *seen == r->data_events;
+	idle = r->chan[ONIX_CH_DATA].up == UP_IDLE;
 	*seen = r->data_events;
 	spin_unlock_irqrestore(&r->lock, flags);
-	return quiet;
+	return idle;
 }
 
+/*
+ * The card's memory may hold seconds of data. As long as blocks keep coming
+ * this goes on: giving up after a fixed time would lose the rest.
+ */
 static void riffa_rx_drain(struct oni_link *link)
 {
 	struct riffa *r = oni_link_priv(link);
-	unsigned int ms, still = 0, stuck = 0;
-	u64 seen = 0, before;
+	unsigned int still = 0;
+	u64 seen, before;
+	bool idle;
 
-	data_quiet(r, &seen);
-	for (ms = 0; ms < DRAIN_MAX_MS && !oni_link_is_lost(link);
-	     ms += DRAIN_STEP_MS) {
-		before = seen;
+	data_idle(r, &before);
+	do {
 		msleep(DRAIN_STEP_MS);
-		still = data_quiet(r, &seen) ? still + DRAIN_STEP_MS : 0;
-		/* Held back by a full ring that nobody empties. */
-		stuck = before == seen ? stuck + DRAIN_STEP_MS : 0;
-		if (still >= DRAIN_QUIET_MS || stuck >= 5 * DRAIN_QUIET_MS)
-			return;
-	}
+		idle = data_idle(r, &seen);
+		still = seen == before ? still + DRAIN_STEP_MS : 0;
+		before = seen;
+	} while (!oni_link_is_lost(link) &&
+		 still < (idle ? DRAIN_QUIET_MS : DRAIN_STUCK_MS));
 }
 
+/* Under the lock: a handler that is about to publish counts as in flight. */
+static bool data_landed(struct riffa *r)
+{
+	unsigned long flags;
+	bool landed;
+
+	spin_lock_irqsave(&r->lock, flags);
+	landed = r->chan[ONIX_CH_DATA].up != UP_BUSY;
+	spin_unlock_irqrestore(&r->lock, flags);
+	return landed || oni_link_is_lost(r->link);
+}
+
+/*
+ * A block that was acknowledged is waited for, since the head is final after
+ * this. If the card does not finish it, it stays unpublished and the link is
+ * in error; its memory stays mapped until the fence.
+ */
 static void riffa_rx_stop(struct oni_link *link)
 {
 	struct riffa *r = oni_link_priv(link);
@@ -639,6 +664,12 @@ static void riffa_rx_stop(struct oni_link *link)
 	spin_lock_irqsave(&r->lock, flags);
 	r->serving = false;
 	spin_unlock_irqrestore(&r->lock, flags);
+	if (wait_event_timeout(r->wait, data_landed(r), DOWN_TIMEOUT))
+		return;
+	spin_lock_irqsave(&r->lock, flags);
+	r->orphan = r->chan[ONIX_CH_DATA].up == UP_BUSY;
+	spin_unlock_irqrestore(&r->lock, flags);
+	oni_link_error(link, -EIO);
 }
 
 static void riffa_rx_kick(struct oni_link *link)
