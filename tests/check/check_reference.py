@@ -24,14 +24,14 @@ from scipy import signal
 import recording as rec
 from check_spikes import parse_channels
 
-EVERY, FAST, SLOW = 16, 2000, 60000
+EVERY, START, FAST, SLOW = 16, 2000, 500, 60000
 
 
 def running_sigma(x, fs):
     """Sigma in force at every sample, one column per channel."""
     mag = np.abs(x)
     m = np.median(mag[:fs], axis=0)
-    looks = np.full(x.shape[1], float(FAST))
+    looks = np.full(x.shape[1], float(START))
     above = np.zeros(x.shape[1])
     window = 0
     sigma = np.empty_like(x)

@@ -9,6 +9,8 @@
  * go in one write that stays inside a page; then the second half of the
  * straddling row is written, which makes the file end behind it, then its first
  * half. Killed between these two, that one row is wrong and the file still loads.
+ * This takes the rows' memory to be resident, as that of a chunk just filled is:
+ * a page fault in the middle of the copy is the other place where it can end.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -92,7 +92,8 @@
 #define NOISE_EVERY	16		/* frames between two looks at the noise */
 #define NOISE_FRAC	8		/* fraction bits of the median */
 #define NOISE_MIN	((int64_t)(Z_GAIN * 0.25) << NOISE_FRAC)
-#define NOISE_FAST	2000		/* looks; weight after a change of level */
+#define NOISE_START	2000		/* looks that the first second is worth */
+#define NOISE_FAST	500		/* looks; weight after a change of level */
 #define NOISE_SLOW	60000		/* looks; 32 s at 30 kHz */
 #define MAD_TO_SIGMA	0.6745
 
@@ -714,7 +715,7 @@ static void prime(struct spike_detector *d)
 		}
 		if (p->median < NOISE_MIN)
 			p->median = NOISE_MIN;
-		p->looks = NOISE_FAST;
+		p->looks = NOISE_START;
 		set_limit(d, c);
 	}
 	for (unsigned int c = ch; c < d->ch; c++)

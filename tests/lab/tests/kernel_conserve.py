@@ -16,7 +16,7 @@ RATES = {0x000: 250, 0x006: 100000, 0x007: 1000, 0x00a: 100, 0x00b: 2000, 0x100:
 def one_block_size(lab, block):
     tag = f"{block} byte blocks"
     lab.sim.control("reset-counters")
-    rc, out = lab.guest.sh(f"/usr/lib/oni/selftests/oni_count -b {block} -t {SECONDS}", SECONDS + 60, check=False)
+    rc, out = lab.guest.sh(f"/usr/lib/oni/lab/oni_count -b {block} -t {SECONDS}", SECONDS + 60, check=False)
     lab.note(out)
     if not lab.ok(rc == 0, f"{tag}: every byte parses as frames", f"status {rc}: {out}"):
         return

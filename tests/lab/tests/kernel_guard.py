@@ -9,7 +9,7 @@ import re
 
 OPTIONS = {"sims": [["--model", "seed=1", "--model", "port-b=rhs2116"]], "timeout": 300}
 
-SWEEP = "/usr/lib/oni/selftests/oni_sweep"
+SWEEP = "/usr/lib/oni/lab/oni_sweep"
 ESTIM, OSTIM, PORT, RHS2116, RHS_TRIGGER, INFO = 4, 5, 23, 31, 32, 1
 STIMULATORS = {ESTIM, OSTIM, RHS2116, RHS_TRIGGER}
 # Recording needs these: enable and amplifier bandwidth of a RHS2116, event stream of its trigger.

@@ -60,7 +60,7 @@ def follow(lab, program, timeout):
 
 
 def run(lab):
-    command = follow(lab, "/usr/lib/oni/selftests/oni_lifetime", 700)
+    command = follow(lab, "/usr/lib/oni/lab/oni_lifetime", 700)
     rc = command.wait(5)
     lab.tap(command.out, "oni_lifetime: ")
     if rc:
