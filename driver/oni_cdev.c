@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <linux/uio.h>
 
 #include "oni_internal.h"
 
@@ -492,6 +493,7 @@ static int implicit_begin(struct oni_dev *dev, struct oni_link *link,
 		fput(file);
 		goto err;
 	}
+	/* The stream is complete for whoever sees it without the lock. */
 	smp_store_release(&f->implicit, file);
 	return 0;
 
@@ -537,10 +539,11 @@ static ssize_t oni_read(struct file *file, char __user *buf, size_t len,
 	return oni_stream_do_read(f->implicit->private_data, file, buf, len);
 }
 
-static ssize_t oni_write(struct file *file, const char __user *buf, size_t len,
-			 loff_t *ppos)
+/* One buffer whatever the number of pieces, so that writev(2) sends whole frames. */
+static ssize_t oni_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
-	struct oni_file *f = file->private_data;
+	struct oni_file *f = iocb->ki_filp->private_data;
+	size_t len = iov_iter_count(from);
 	struct oni_dev *dev = f->dev;
 	struct oni_link *link;
 	int idx, ret;
@@ -550,9 +553,13 @@ static ssize_t oni_write(struct file *file, const char __user *buf, size_t len,
 		return 0;
 	if (len % 4 || len > WRITE_MAX)
 		return -EINVAL;
-	frames = vmemdup_user(buf, len);
-	if (IS_ERR(frames))
-		return PTR_ERR(frames);
+	frames = kvmalloc(len, GFP_KERNEL_ACCOUNT);
+	if (!frames)
+		return -ENOMEM;
+	if (!copy_from_iter_full(frames, len, from)) {
+		ret = -EFAULT;
+		goto out;
+	}
 
 	if (mutex_lock_interruptible(&dev->lock)) {
 		ret = -ERESTARTSYS;
@@ -575,9 +582,11 @@ out:
 static __poll_t oni_poll(struct file *file, struct poll_table_struct *wait)
 {
 	struct oni_file *f = file->private_data;
-	struct file *implicit = smp_load_acquire(&f->implicit);
+	struct file *implicit;
 
 	poll_wait(file, &f->dev->wait, wait);
+	/* Pairs with the release in implicit_begin(). */
+	implicit = smp_load_acquire(&f->implicit);
 	if (implicit)
 		return oni_stream_do_poll(implicit->private_data, file, wait);
 	if (oni_dev_gone(f->dev))
@@ -643,7 +652,7 @@ const struct file_operations oni_fops = {
 	.flush = oni_flush,
 	.release = oni_release,
 	.read = oni_read,
-	.write = oni_write,
+	.write_iter = oni_write_iter,
 	.poll = oni_poll,
 	.unlocked_ioctl = oni_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
