@@ -35,7 +35,7 @@ static inline void oni_vm_flags_mod(struct vm_area_struct *vma, vm_flags_t set,
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
-#define ONI_EXPORT(sym)		EXPORT_SYMBOL_NS_GPL(sym, ONI)
+#define EXPORT_SYMBOL_ONI(sym)		EXPORT_SYMBOL_NS_GPL(sym, ONI)
 #define ONI_IMPORT		MODULE_IMPORT_NS(ONI)
 
 static inline void oni_hrtimer_setup(struct hrtimer *timer,
@@ -46,7 +46,7 @@ static inline void oni_hrtimer_setup(struct hrtimer *timer,
 	timer->function = fn;
 }
 #else
-#define ONI_EXPORT(sym)		EXPORT_SYMBOL_NS_GPL(sym, "ONI")
+#define EXPORT_SYMBOL_ONI(sym)		EXPORT_SYMBOL_NS_GPL(sym, "ONI")
 #define ONI_IMPORT		MODULE_IMPORT_NS("ONI")
 
 static inline void oni_hrtimer_setup(struct hrtimer *timer,

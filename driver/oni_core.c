@@ -117,7 +117,7 @@ err_free:
 	kfree(link);
 	return ERR_PTR(ret);
 }
-ONI_EXPORT(oni_link_alloc);
+EXPORT_SYMBOL_ONI(oni_link_alloc);
 
 /**
  * oni_link_register - bring the controller up and show it to user space
@@ -156,7 +156,7 @@ int oni_link_register(struct oni_link *link)
 	link->registered = true;
 	return 0;
 }
-ONI_EXPORT(oni_link_register);
+EXPORT_SYMBOL_ONI(oni_link_register);
 
 /* Latch "gone" and wake everybody who waits for anything. */
 static void oni_dev_numb(struct oni_dev *dev, struct oni_ring *ring)
@@ -210,7 +210,7 @@ void oni_link_unregister(struct oni_link *link)
 	synchronize_srcu(&dev->srcu);
 	cancel_work_sync(&dev->fault_work);
 }
-ONI_EXPORT(oni_link_unregister);
+EXPORT_SYMBOL_ONI(oni_link_unregister);
 
 /**
  * oni_link_free - drop the link; no upcall is allowed any more
@@ -227,13 +227,13 @@ void oni_link_free(struct oni_link *link)
 	put_device(&dev->dev);
 	kfree(link);
 }
-ONI_EXPORT(oni_link_free);
+EXPORT_SYMBOL_ONI(oni_link_free);
 
 void *oni_link_priv(struct oni_link *link)
 {
 	return link->priv;
 }
-ONI_EXPORT(oni_link_priv);
+EXPORT_SYMBOL_ONI(oni_link_priv);
 
 /**
  * oni_link_quiesce - stop and make safe, before suspend or shutdown
@@ -251,7 +251,7 @@ void oni_link_quiesce(struct oni_link *link)
 	}
 	mutex_unlock(&dev->lock);
 }
-ONI_EXPORT(oni_link_quiesce);
+EXPORT_SYMBOL_ONI(oni_link_quiesce);
 
 /**
  * oni_link_resume - bring the controller up again; nothing is started
@@ -272,7 +272,7 @@ int oni_link_resume(struct oni_link *link)
 	mutex_unlock(&dev->lock);
 	return ret;
 }
-ONI_EXPORT(oni_link_resume);
+EXPORT_SYMBOL_ONI(oni_link_resume);
 
 /**
  * oni_link_signal - one byte of the signal channel arrived
@@ -300,7 +300,7 @@ void oni_link_signal(struct oni_link *link, u8 byte)
 		atomic64_inc(&dev->cnt.bad_signals);
 	}
 }
-ONI_EXPORT(oni_link_signal);
+EXPORT_SYMBOL_ONI(oni_link_signal);
 
 /**
  * oni_link_error - the link did something it must not do
@@ -316,7 +316,7 @@ void oni_link_error(struct oni_link *link, int err)
 	if (!test_and_set_bit(ONI_DEV_FAULT, &dev->flags))
 		queue_work(system_unbound_wq, &dev->fault_work);
 }
-ONI_EXPORT(oni_link_error);
+EXPORT_SYMBOL_ONI(oni_link_error);
 
 /**
  * oni_link_lost - registers read all ones: the hardware is not there
@@ -334,13 +334,13 @@ void oni_link_lost(struct oni_link *link)
 	/* Readers are woken from process context, where locks can be taken. */
 	queue_work(system_unbound_wq, &dev->fault_work);
 }
-ONI_EXPORT(oni_link_lost);
+EXPORT_SYMBOL_ONI(oni_link_lost);
 
 bool oni_link_is_lost(struct oni_link *link)
 {
 	return oni_dev_gone(link->dev);
 }
-ONI_EXPORT(oni_link_is_lost);
+EXPORT_SYMBOL_ONI(oni_link_is_lost);
 
 static char *oni_devnode(oni_const_device *dev, umode_t *mode)
 {

@@ -273,6 +273,7 @@ void oni_ring_begin(struct oni_ring *ring, void (*kick)(void *), void *arg)
 	ring->full = false;
 	ring->kick = kick;
 	ring->kick_arg = arg;
+	/* As the reader does it (D); it is quiet during a start. */
 	smp_store_release(&ring->cons->tail, 0);
 	WRITE_ONCE(prod->desc_head, 0);
 	WRITE_ONCE(prod->error, 0);
@@ -326,7 +327,7 @@ u64 oni_ring_head(struct oni_ring *ring)
 {
 	return READ_ONCE(ring->head);
 }
-ONI_EXPORT(oni_ring_head);
+EXPORT_SYMBOL_ONI(oni_ring_head);
 
 /**
  * oni_ring_error - latch an error and end the stream
@@ -346,7 +347,7 @@ int oni_ring_error(struct oni_ring *ring, int err)
 	wake_up_all(&ring->wait);
 	return err;
 }
-ONI_EXPORT(oni_ring_error);
+EXPORT_SYMBOL_ONI(oni_ring_error);
 
 /**
  * oni_ring_room - may the hardware write @bytes more?
@@ -379,7 +380,7 @@ bool oni_ring_room(struct oni_ring *ring, u32 bytes)
 		oni_ring_error(ring, -EPROTO);
 	return room;
 }
-ONI_EXPORT(oni_ring_room);
+EXPORT_SYMBOL_ONI(oni_ring_room);
 
 /**
  * oni_ring_publish - @bytes at the head are complete and visible to the CPU
@@ -432,7 +433,7 @@ void oni_ring_publish(struct oni_ring *ring, u32 bytes, u64 now_ns)
 	if (wake)
 		wake_up_all(&ring->wait);
 }
-ONI_EXPORT(oni_ring_publish);
+EXPORT_SYMBOL_ONI(oni_ring_publish);
 
 /**
  * oni_ring_readable - does the wake-up rule hold?
@@ -494,5 +495,5 @@ u64 oni_ring_tail(struct oni_ring *ring)
 /* read(2) releases what it copied: (D), done by the kernel for its caller. */
 void oni_ring_set_tail(struct oni_ring *ring, u64 tail)
 {
-	smp_store_release(&ring->cons->tail, tail);
+	smp_store_release(&ring->cons->tail, tail);		/* (D) */
 }
