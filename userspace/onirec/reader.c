@@ -23,8 +23,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define WAIT_MS		50
+#define REALTIME_PRIORITY	20	/* below threaded interrupts */
 #define RELEASE_EVERY	256	/* frames between two moves of the tail */
 
 /* --- to the writer ----------------------------------------------------------- */
@@ -463,11 +465,14 @@ static void check_limits(struct rec *r)
 		atomic_store(&r->want_stop, true);
 }
 
-/* A service may be allowed to (LimitRTPRIO); everybody else goes on without. */
+/* Only where somebody has said so (LimitRTPRIO of the service), not for any root. */
 static void ask_for_priority(struct rec *r)
 {
-	struct sched_param p = { .sched_priority = 20 };
+	struct sched_param p = { .sched_priority = REALTIME_PRIORITY };
+	struct rlimit limit;
 
+	if (getrlimit(RLIMIT_RTPRIO, &limit) || limit.rlim_cur < REALTIME_PRIORITY)
+		return;
 	r->realtime = !pthread_setschedparam(pthread_self(), SCHED_FIFO, &p);
 }
 
