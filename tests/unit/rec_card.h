@@ -253,6 +253,7 @@ static void card_config(struct rec_config *cfg, const char *session)
 	cfg->stream_rate = 20000;
 	cfg->n_pre = 8;
 	cfg->n_post = 32;
+	cfg->prime_seconds = 1;
 }
 
 #endif

@@ -55,7 +55,7 @@ static void every_key_is_taken(void **state)
 			      "[enable]\nrhd2164 = yes\nanalog-io = no\n"
 			      "[detect]\nenabled = off\nthreshold = 5\nfixed_uv = 40\n"
 			      "polarity = both\nchannel_rate = 10\nstream_rate = 20\npre = 4\n"
-			      "post = 20\n"), 0);
+			      "post = 20\nprime_seconds = 2\n"), 0);
 	assert_string_equal(c.device, "oni3");
 	assert_int_equal(c.block_bytes, 16384);
 	assert_int_equal(c.ring_bytes, 128u << 20);
@@ -81,6 +81,7 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(c.stream_rate, 20);
 	assert_int_equal(c.n_pre, 4);
 	assert_int_equal(c.n_post, 20);
+	assert_true(c.prime_seconds == 2);
 }
 
 static void mistakes_are_named_with_their_line(void **state)

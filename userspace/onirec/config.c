@@ -37,6 +37,7 @@ void config_default(struct config *c)
 	c->stream_rate = 20000;
 	c->n_pre = 8;
 	c->n_post = 32;
+	c->prime_seconds = 8;
 }
 
 int config_number(const char *text, double min, double max, double *out)
@@ -144,6 +145,8 @@ static const struct key keys[] = {
 	  "spikes per second, 0 for no limit" },
 	{ "detect", "stream_rate", COUNT, AT(stream_rate), 0, 10000000,
 	  "spikes per second, 0 for no limit" },
+	{ "detect", "prime_seconds", NUMBER, AT(prime_seconds), 0.1, 60,
+	  "seconds from 0.1 to 60" },
 	{ "detect", "pre", COUNT, AT(n_pre), 0, 48, "samples from 0 to 48" },
 	{ "detect", "post", COUNT, AT(n_post), 1, 48, "samples from 1 to 48" },
 };

@@ -51,6 +51,7 @@ struct config {
 	enum spike_polarity polarity;
 	unsigned int channel_rate, stream_rate;
 	unsigned int n_pre, n_post;
+	double prime_seconds;
 };
 
 void config_default(struct config *c);

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PRIME_BYTES	(64u << 20)
+
 struct chunk detector_end;
 
 static void send_batch(struct rec *r)
@@ -74,6 +76,15 @@ static void found(void *ctx, const struct spike_event *ev)
 	atomic_fetch_add(&r->spikes, 1);
 }
 
+/* They are kept in memory: fewer of them when there are many channels. */
+static unsigned int prime_frames(const struct rec *r, const struct rec_stream *st)
+{
+	double frames = r->cfg.prime_seconds * st->desc.rate_hz;
+	double most = (double)PRIME_BYTES / (st->desc.channels * sizeof(int16_t));
+
+	return (unsigned int)(frames < most ? frames : most);
+}
+
 int detector_open(struct rec *r)
 {
 	r->record_bytes = spike_record_bytes(r->cfg.n_pre + r->cfg.n_post);
@@ -97,6 +108,8 @@ int detector_open(struct rec *r)
 		cfg.stream_rate = r->cfg.stream_rate;
 		cfg.n_pre = r->cfg.n_pre;
 		cfg.n_post = r->cfg.n_post;
+		cfg.prime_frames = prime_frames(r, st);
+		s->prime_frames = cfg.prime_frames;
 		s->r = r;
 		s->stream = i;
 		s->d = spike_new(&cfg, found, s);

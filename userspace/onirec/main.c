@@ -420,6 +420,7 @@ static void rec_config_from(struct rec_config *r, const struct config *c, const 
 		.stream_rate = c->stream_rate,
 		.n_pre = c->n_pre,
 		.n_post = c->n_post,
+		.prime_seconds = c->prime_seconds,
 	};
 	r->about = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i}", "program", "onirec",
 			     "version", onidev_version(), "device",

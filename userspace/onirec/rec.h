@@ -66,6 +66,7 @@ struct rec_config {
 	enum spike_polarity polarity;
 	unsigned int channel_rate, stream_rate;	/* spikes per second, 0: no limit */
 	unsigned int n_pre, n_post;
+	double prime_seconds;		/* see spike.h */
 	json_t *about;			/* put into meta.json; may be NULL */
 };
 

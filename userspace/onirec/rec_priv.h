@@ -109,7 +109,7 @@ struct detector_stream {
 	struct rec *r;
 	struct spike_detector *d;
 	unsigned int stream;
-	const struct chunk *chunk;	/* being pushed */
+	unsigned int prime_frames;
 	/* time line of the last chunk */
 	uint64_t first, mono0_ns;
 	double ns_per_row;

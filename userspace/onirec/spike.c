@@ -29,12 +29,16 @@
  * choice made at load time. Integers make all variants bit-exact;
  * tests/unit/test_rec_spike.c holds a direct-form reference against them.
  *
- * Noise: the median of |z| over the first second, exact, by looking at that
- * second twice (so its spikes are found too), then a sign-step estimate of the
- * median every 16th frame: m moves up or down by m/(0.857 N). N grows with the
- * number of looks up to half a minute, which makes it as accurate as a running
- * median (< 0.5 % ripple) without storage; it falls back to small N when the
- * signs of one second are lopsided (gain changed, amplifier settled).
+ * Noise: the median of |z| over the first seconds (prime_frames), exact, by
+ * looking at them twice, so that their spikes are found too, only later. Then a
+ * sign-step estimate of the median every 16th frame: m moves up or down by
+ * m/(0.857 N). N grows with the number of looks up to half a minute, which makes
+ * it as accurate as a running median (< 0.5 % ripple) without storage; it falls
+ * back to small N when the signs of one second are lopsided (gain changed,
+ * amplifier settled). Eight seconds are the default because noise is not
+ * stationary: on the locust recording the threshold of the first second alone is
+ * 2-7 % too high for the rest, and a channel with small spikes loses a fifth of
+ * them in its first 20 s against one threshold for the whole recording.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -81,8 +85,11 @@
 #define LP_C6		2
 #define LP_GAIN		(LP_C0 + 2 * (LP_C1 + LP_C2 + LP_C3 + LP_C4 + LP_C5 + LP_C6))
 
-/* z of a sample of 1 input unit that the filter lets pass unchanged */
-#define Z_GAIN		((double)(LP_GAIN << HP_UNIT))
+/*
+ * z of 1 input unit: a spike then has the height that the reference filter gives
+ * it (the taps' own sum is 1.9 % more, they droop a little within the band).
+ */
+#define Z_GAIN		(0.9815 * (LP_GAIN << HP_UNIT))
 
 #define RAW_ROWS	512		/* > 2 delays + search + snippet, power of two */
 #define SUM_ROWS	128		/* > longest mean, power of two */
@@ -92,7 +99,6 @@
 #define NOISE_EVERY	16		/* frames between two looks at the noise */
 #define NOISE_FRAC	8		/* fraction bits of the median */
 #define NOISE_MIN	((int64_t)(Z_GAIN * 0.25) << NOISE_FRAC)
-#define NOISE_START	2000		/* looks that the first second is worth */
 #define NOISE_FAST	500		/* looks; weight after a change of level */
 #define NOISE_SLOW	60000		/* looks; 32 s at 30 kHz */
 #define MAD_TO_SIGMA	0.6745
@@ -169,7 +175,7 @@ void spike_config_default(struct spike_config *cfg, unsigned int channels, unsig
 	cfg->dead_frames = rate_hz / 1000;
 	cfg->channel_rate = 300;
 	cfg->stream_rate = 20000;
-	cfg->prime_frames = rate_hz;
+	cfg->prime_frames = 8 * rate_hz;
 	cfg->k = 4.5;
 	cfg->polarity = SPIKE_NEGATIVE;
 }
@@ -466,11 +472,34 @@ static void noise_step(struct spike_detector *d, unsigned int c)
 	set_limit(d, c);
 }
 
-static int cmp_i32(const void *a, const void *b)
+/* The k-th smallest of @n values, which it reorders (quickselect). */
+static int32_t select_kth(int32_t *v, size_t n, size_t k)
 {
-	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+	size_t lo = 0, hi = n - 1;
 
-	return (x > y) - (x < y);
+	while (lo < hi) {
+		int32_t pivot = v[lo + (hi - lo) / 2];
+		size_t i = lo, j = hi;
+
+		for (;;) {
+			while (v[i] < pivot)
+				i++;
+			while (v[j] > pivot)
+				j--;
+			if (i >= j)
+				break;
+			int32_t t = v[i];
+
+			v[i++] = v[j];
+			v[j--] = t;
+		}
+		/* v[lo...j] <= pivot <= v[j+1...hi] */
+		if (k <= j)
+			hi = j;
+		else
+			lo = j + 1;
+	}
+	return v[lo];
 }
 
 /* --- spikes ------------------------------------------------------------------ */
@@ -690,7 +719,8 @@ static void drain(struct spike_detector *d)
 /* Measure the noise on the frames kept so far, then look at them again. */
 static void prime(struct spike_detector *d)
 {
-	size_t looks = (d->prime_have > 2 * SPIKE_DELAY ? d->prime_have - 2 * SPIKE_DELAY : 0) / 4;
+	size_t looks = (d->prime_have > 2 * SPIKE_DELAY ? d->prime_have - 2 * SPIKE_DELAY : 0) /
+		       NOISE_EVERY;
 	unsigned int ch = d->cfg.channels;
 	int32_t *mag = looks ? malloc(looks * ch * sizeof(*mag)) : NULL;
 	size_t have = 0;
@@ -699,7 +729,7 @@ static void prime(struct spike_detector *d)
 	restart(d, d->prime_raw, d->prime_base);
 	for (size_t i = 0; mag && i < d->prime_have; i++) {
 		filter_frame(d, d->prime_raw + i * ch);
-		if (++d->t > 2 * SPIKE_DELAY && d->t % 4 == 0 && have < looks) {
+		if (++d->t > 2 * SPIKE_DELAY && d->t % NOISE_EVERY == 0 && have < looks) {
 			for (unsigned int c = 0; c < ch; c++)
 				mag[c * looks + have] = abs(d->z[c]);
 			have++;
@@ -710,12 +740,12 @@ static void prime(struct spike_detector *d)
 
 		p->median = NOISE_MIN;
 		if (have) {
-			qsort(mag + c * looks, have, sizeof(*mag), cmp_i32);
-			p->median = (int64_t)mag[c * looks + have / 2] << NOISE_FRAC;
+			p->median = (int64_t)select_kth(mag + c * looks, have, have / 2) <<
+				    NOISE_FRAC;
 		}
 		if (p->median < NOISE_MIN)
 			p->median = NOISE_MIN;
-		p->looks = NOISE_START;
+		p->looks = looks > NOISE_FAST ? (uint32_t)looks : NOISE_FAST;
 		set_limit(d, c);
 	}
 	for (unsigned int c = ch; c < d->ch; c++)

@@ -37,7 +37,9 @@ struct spike_config {
 	unsigned int dead_frames;	/* no second spike this soon after one */
 	unsigned int channel_rate;	/* spikes per second let through; 0: no limit */
 	unsigned int stream_rate;	/* same for all channels together */
-	unsigned int prime_frames;	/* noise is measured on these first */
+	unsigned int prime_frames;	/* noise is measured on these first; their
+					 * spikes come when there are so many
+					 */
 	double k;			/* threshold in noise sigmas */
 	double fixed;			/* > 0: threshold in input units instead */
 	enum spike_polarity polarity;

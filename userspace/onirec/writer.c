@@ -50,10 +50,11 @@ static void spikes_header(struct rec *r, struct spikes_header *h)
 						      "first_channel", st->spike_base,
 						      "channels", (int)st->desc.channels));
 	}
-	j = json_pack("{s:f, s:f, s:i, s:i, s:i, s:i, s:o}", "k", r->cfg.k, "fixed_uv",
+	j = json_pack("{s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:o}", "k", r->cfg.k, "fixed_uv",
 		      r->cfg.fixed_uv, "polarity", r->cfg.polarity, "channel_rate",
 		      (int)r->cfg.channel_rate, "stream_rate", (int)r->cfg.stream_rate,
-		      "filter_delay", SPIKE_DELAY, "streams", list);
+		      "filter_delay", SPIKE_DELAY, "prime_frames",
+		      (int)r->det[0].prime_frames, "streams", list);
 	text = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
 	if (text && strlen(text) < sizeof(h->json))
 		strcpy(h->json, text);

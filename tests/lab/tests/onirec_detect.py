@@ -38,7 +38,7 @@ def after(lab):
     lab.check("neurons at SNR 8: F1 >= 0.97 within 0.5 ms", "check_spikes.py", session, TRUTH, "--run", 1, "--channels", f"{first}-63")
     if PLAY.exists():
         lab.check("real recording: F1 >= 0.95 on each channel against a zero-phase reference", "check_reference.py", session,
-                  "--channels", "0-3")
+                  "--channels", "0-3", "--whole")
     else:
         lab.note(f"no {PLAY}: nothing was played, the scipy reference is compared on synthetic neurons (PLAY=FILE names a recording)")
         lab.check("neurons: F1 >= 0.95 on each channel against a zero-phase reference", "check_reference.py", session, "--channels", "0-7")
