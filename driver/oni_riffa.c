@@ -321,6 +321,20 @@ static void up_new(struct riffa *r, unsigned int ch)
 
 /* --- events -------------------------------------------------------------- */
 
+static void down_done(struct riffa *r, unsigned int ch)
+{
+	struct riffa_chan *c = &r->chan[ch];
+	u32 words = rd(r, RIFFA_PAGE(ch) + RIFFA_DOWN_DONE_LEN);
+
+	/* Gone between the vector and here: not a transfer that went wrong. */
+	if (PCI_POSSIBLE_ERROR(words)) {
+		lost(r);
+		return;
+	}
+	c->down_words = words;
+	c->down_busy = false;
+}
+
 /* The order matters: a list, then its end, then the next announcement. */
 static void chan_events(struct riffa *r, unsigned int ch, u32 ev, u64 now)
 {
@@ -334,10 +348,8 @@ static void chan_events(struct riffa *r, unsigned int ch, u32 ev, u64 now)
 		up_new(r, ch);
 	if (ev & RIFFA_EV_DOWN_LIST)
 		c->down_list = false;
-	if (ev & RIFFA_EV_DOWN_DONE) {
-		c->down_words = rd(r, RIFFA_PAGE(ch) + RIFFA_DOWN_DONE_LEN);
-		c->down_busy = false;
-	}
+	if (ev & RIFFA_EV_DOWN_DONE)
+		down_done(r, ch);
 	if (ch == ONIX_CH_DATA)
 		r->data_events++;
 	up_serve(r, ch);
@@ -375,7 +387,13 @@ static irqreturn_t riffa_irq(int irq, void *data)
 
 	spin_lock_irqsave(&r->lock, flags);
 	r->interrupts++;
-	if (!oni_link_is_lost(r->link) && !service(r))
+	/*
+	 * After the last reset a block that had no room is announced again. It
+	 * is not served any more, but its interrupt wants to be seen.
+	 */
+	if (oni_link_is_lost(r->link))
+		rd(r, RIFFA_VECTOR0);
+	else if (!service(r))
 		r->spurious++;	/* the read has re-armed the card */
 	spin_unlock_irqrestore(&r->lock, flags);
 	return IRQ_HANDLED;
@@ -437,7 +455,8 @@ static int send_down(struct riffa *r, unsigned int ch, u32 offset, u32 words)
 	spin_lock_irqsave(&r->lock, flags);
 	if (c->down_busy || c->down_list) {
 		spin_unlock_irqrestore(&r->lock, flags);
-		return -EIO;
+		/* Left so by whoever found the card gone? */
+		return oni_link_is_lost(r->link) ? -ENODEV : -EIO;
 	}
 	sg_fill(r->dma[ch].down_sg, buf, words);
 	c->down_busy = true;
