@@ -106,10 +106,8 @@
 #define ONI_INFO_OWNED		0x1U	/* some file owns the controller */
 #define ONI_INFO_OWNER		0x2U	/* this file does */
 #define ONI_INFO_STREAM		0x4U	/* a stream exists */
-#define ONI_INFO_STIM_SAFE	0x8U	/* every known stimulator has
-						 * acknowledged its safe state
-						 * since the last reset
-						 */
+/* Every known stimulator has acknowledged its safe state since the last reset. */
+#define ONI_INFO_STIM_SAFE	0x8U
 
 /**
  * struct oni_info - identity and state of a controller (ONI_IOC_INFO)
