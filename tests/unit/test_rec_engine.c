@@ -54,8 +54,8 @@ static const char *in_rec(unsigned int number, const char *name)
 {
 	static char path[500];
 
-	snprintf(path, sizeof(path), "%s/Record Node 100/experiment1/recording%u/%s", session, number,
-		 name);
+	snprintf(path, sizeof(path), "%s/Record Node 100/experiment1/recording%u/%s", session,
+		 number, name);
 	return path;
 }
 
@@ -290,7 +290,8 @@ static void the_spike_log_is_complete(void **state)
 	assert_int_equal(h->spikes, count(json_object_get(res.summary, "spikes"), "recorded"));
 	assert_true(h->spikes > 500);
 	for (n = 0; n < h->spikes; n++) {
-		struct spike_record *rec = (struct spike_record *)(void *)(p + SPIKES_HEADER + n * 120);
+		char *at = p + SPIKES_HEADER + n * 120;
+		struct spike_record *rec = (struct spike_record *)(void *)at;
 
 		assert_int_equal(rec->seq, n);
 		assert_true(rec->channel < 64);

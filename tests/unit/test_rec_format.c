@@ -26,6 +26,8 @@
 #include "userspace/onirec/oeb.h"
 #include "userspace/onirec/oeb_file.h"
 
+#define AMP	"continuous/ONIX-100.PortA-Rhd2164/"
+
 static char dir[64];
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
@@ -298,7 +300,7 @@ static void structure_appears_with_the_first_rows(void **state)
 static void headers_count_what_was_committed_not_more(void **state)
 {
 	struct oeb *o = open_session("s");
-	const char *numbers = "continuous/ONIX-100.PortA-Rhd2164/sample_numbers.npy";
+	const char *numbers = AMP "sample_numbers.npy";
 	char err[300];
 	int64_t n[3];
 	int fd;
@@ -343,12 +345,12 @@ static void a_failed_write_ends_the_recording_but_it_stays_whole(void **state)
 	setrlimit(RLIMIT_FSIZE, &old);
 	assert_int_equal(oeb_close(o, err, sizeof(err)), -1);
 	assert_non_null(strstr(err, "continuous.dat of PortA-Rhd2164"));
-	rows = file_size(in_rec("continuous/ONIX-100.PortA-Rhd2164/continuous.dat")) / 8;
+	rows = file_size(in_rec(AMP "continuous.dat")) / 8;
 	assert_true(rows >= 100);
-	assert_int_equal(npy_rows(in_rec("continuous/ONIX-100.PortA-Rhd2164/sample_numbers.npy")),
+	assert_int_equal(npy_rows(in_rec(AMP "sample_numbers.npy")),
 			 rows);
-	assert_int_equal(npy_rows(in_rec("continuous/ONIX-100.PortA-Rhd2164/timestamps.npy")), rows);
-	assert_int_equal(file_size(in_rec("continuous/ONIX-100.PortA-Rhd2164/continuous.dat")),
+	assert_int_equal(npy_rows(in_rec(AMP "timestamps.npy")), rows);
+	assert_int_equal(file_size(in_rec(AMP "continuous.dat")),
 			 rows * 8);
 }
 
@@ -425,13 +427,13 @@ static void recover_levels_a_torn_recording(void **state)
 
 	(void)state;
 	die_recording(100, 30);
-	strcpy(dat, in_rec("continuous/ONIX-100.PortA-Rhd2164/continuous.dat"));
+	strcpy(dat, in_rec(AMP "continuous.dat"));
 	strcpy(spikes, in_rec("onirec/spikes.bin"));
 	append_garbage(dat, "xyz", 3);
 	append_garbage(spikes, "torn record", 11);
 	assert_int_equal(do_recover(), 1);
 	assert_int_equal(file_size(dat), 130 * 8);
-	assert_int_equal(npy_rows(in_rec("continuous/ONIX-100.PortA-Rhd2164/sample_numbers.npy")), 130);
+	assert_int_equal(npy_rows(in_rec(AMP "sample_numbers.npy")), 130);
 	assert_int_equal(npy_rows(in_rec("events/MessageCenter/text.npy")), 1);
 	assert_int_equal(file_size(spikes), SPIKES_HEADER + 3 * 40);
 	meta = load(in_rec("onirec/meta.json"));
@@ -465,7 +467,7 @@ static void recover_publishes_a_structure_that_was_held_back(void **state)
 	j = load(in_rec("structure.oebin"));
 	assert_int_equal(json_array_size(json_object_get(j, "continuous")), 1);
 	json_decref(j);
-	assert_int_equal(npy_rows(in_rec("continuous/ONIX-100.PortA-Rhd2164/timestamps.npy")), 20);
+	assert_int_equal(npy_rows(in_rec(AMP "timestamps.npy")), 20);
 }
 
 static void recover_tells_when_synced_rows_are_missing(void **state)
@@ -474,7 +476,7 @@ static void recover_tells_when_synced_rows_are_missing(void **state)
 
 	(void)state;
 	die_recording(100, 30);
-	assert_int_equal(truncate(in_rec("continuous/ONIX-100.PortA-Rhd2164/continuous.dat"), 90 * 8),
+	assert_int_equal(truncate(in_rec(AMP "continuous.dat"), 90 * 8),
 			 0);
 	assert_int_equal(do_recover(), 1);
 	meta = load(in_rec("onirec/meta.json"));
@@ -512,7 +514,7 @@ static void next_begins_another_recording(void **state)
 	oeb_message(o, "continued", 0, 0);
 	put_rows(o, 0, 20, 1000);
 	assert_int_equal(oeb_close(o, err, sizeof(err)), 0);
-	assert_int_equal(npy_rows(in_rec("continuous/ONIX-100.PortA-Rhd2164/timestamps.npy")), 10);
+	assert_int_equal(npy_rows(in_rec(AMP "timestamps.npy")), 10);
 	assert_int_equal(npy_rows(in_dir("s/Record Node 100/experiment1/recording2/continuous/"
 					 "ONIX-100.PortA-Rhd2164/timestamps.npy")), 20);
 }

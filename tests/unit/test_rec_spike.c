@@ -105,7 +105,8 @@ static int32_t direct_mean(const int16_t *x, long n, long center, int len)
 
 static int32_t direct_high(const int16_t *x, long n, long i)
 {
-	int32_t mean = 417 * (direct_mean(x, n, i, 39) >> 5) + 364 * (direct_mean(x, n, i, 63) >> 6) -
+	int32_t mean = 417 * (direct_mean(x, n, i, 39) >> 5) +
+		       364 * (direct_mean(x, n, i, 63) >> 6) -
 		       180 * (direct_mean(x, n, i, 117) >> 8);
 
 	return 32 * x[i < 0 ? 0 : i >= n ? n - 1 : i] - (mean >> 10);
@@ -251,11 +252,12 @@ static void snippet_is_the_unfiltered_signal(void **state)
 	(void)state;
 	spike_config_default(&cfg, 2, RATE);
 	run(&l, &cfg, x, n, 333);
-	for (unsigned int i = 0; i < l.n; i++)
-		for (unsigned int k = 0; k < 40; k++)
-			if (!l.ev[i].flags)
-				assert_int_equal(l.wave[i][k], x[(l.ev[i].sample - 1000 - 8 + k) * 2 +
-								 l.ev[i].channel]);
+	for (unsigned int i = 0; i < l.n; i++) {
+		size_t first = l.ev[i].sample - 1000 - 8;
+
+		for (unsigned int k = 0; k < 40 && !l.ev[i].flags; k++)
+			assert_int_equal(l.wave[i][k], x[(first + k) * 2 + l.ev[i].channel]);
+	}
 	free(x);
 }
 

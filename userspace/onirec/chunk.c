@@ -20,8 +20,13 @@ int pool_init(struct rec *r)
 {
 	uint64_t least = 0;
 
+	pthread_condattr_t attr;
+
 	pthread_mutex_init(&r->pool.lock, NULL);
-	pthread_cond_init(&r->pool.freed, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&r->pool.freed, &attr);
+	pthread_condattr_destroy(&attr);
 	/* one being filled, one searched, one written, one waiting */
 	for (unsigned int i = 0; i < r->n_stream; i++)
 		least += 4 * chunk_bytes(&r->stream[i]);
@@ -83,6 +88,23 @@ static bool make_room(struct rec *r, uint64_t bytes)
 	return p->bytes + bytes <= p->limit;
 }
 
+/*
+ * Wait for a chunk to come back. A disk that stands still is no reason for the
+ * watchdog to kill the recorder: that would lose what the card still holds.
+ */
+static void wait_for_disk(struct rec *r)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec++;
+	if (!pthread_cond_timedwait(&r->pool.freed, &r->pool.lock, &end))
+		return;
+	pthread_mutex_lock(&r->plock);
+	r->prog.loops++;
+	pthread_mutex_unlock(&r->plock);
+}
+
 struct chunk *chunk_get(struct rec *r, unsigned int stream)
 {
 	struct pool *p = &r->pool;
@@ -104,7 +126,7 @@ struct chunk *chunk_get(struct rec *r, unsigned int stream)
 				t0 = now_ns();
 				p->waits++;
 			}
-			pthread_cond_wait(&p->freed, &p->lock);
+			wait_for_disk(r);
 		}
 	}
 	if (t0)

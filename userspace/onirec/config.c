@@ -315,10 +315,11 @@ int config_load(struct config *c, const char *path, char *err, size_t errlen)
 int config_devices(struct config *c, const char *list, char *err, size_t errlen)
 {
 	char *copy = strdup(list), *save = NULL;
+	char *t = copy ? strtok_r(copy, ",", &save) : NULL;
 	int ret = 0;
 
 	c->n_dev = 0;
-	for (char *t = copy ? strtok_r(copy, ",", &save) : NULL; t; t = strtok_r(NULL, ",", &save)) {
+	for (; t; t = strtok_r(NULL, ",", &save)) {
 		struct config_device *d = &c->dev[c->n_dev];
 
 		if (c->n_dev == CONFIG_MAX_DEVICES || strlen(t) >= sizeof(d->name)) {

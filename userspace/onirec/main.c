@@ -37,6 +37,7 @@ enum {
 
 #define TICK_MS		500	/* progress, watchdog */
 #define LINE_SECONDS	5	/* between progress lines that are not on a terminal */
+#define LOG_SECONDS	60	/* the same in the journal, which also has the status */
 
 static struct {
 	bool quiet, json, tty;
@@ -301,11 +302,13 @@ static void progress_text(char *buf, size_t len, const struct rec_progress *p, s
 
 static void show_progress(const char *text, unsigned int ticks)
 {
+	unsigned int seconds = getenv("NOTIFY_SOCKET") ? LOG_SECONDS : LINE_SECONDS;
+
 	if (ui.quiet)
 		return;
 	if (ui.tty)
 		fprintf(stderr, "\r\033[K%s", text);
-	else if (ticks % (LINE_SECONDS * 1000 / TICK_MS) == 0)
+	else if (ticks % (seconds * 1000 / TICK_MS) == 0)
 		fprintf(stderr, "onirec: %s\n", text);
 }
 
@@ -357,8 +360,8 @@ static void print_summary(const json_t *s)
 	       (long long)get(s, "spikes", "guarded"), (long long)get(s, "spikes", "dropped"),
 	       (long long)get(s, "spikes", "frames_not_searched"));
 	if (json_is_object(clock))
-		printf("clock        %+.2f ppm against the host (+-%.2f), interrupts late by %.1f us "
-		       "(median), %.1f us (99 %%)\n",
+		printf("clock        %+.2f ppm against the host (+-%.2f), interrupts late by "
+		       "%.1f us (median), %.1f us (99 %%)\n",
 		       json_number_value(json_object_get(clock, "ppm")),
 		       json_number_value(json_object_get(clock, "ppm_error")),
 		       json_number_value(json_object_get(clock, "jitter_p50_ns")) / 1e3,

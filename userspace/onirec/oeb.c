@@ -196,10 +196,11 @@ static int make_side(struct oeb *o)
 
 static json_t *structure(const struct oeb *o, bool all);
 
+#define JSON_STYLE	(JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(15))
+
 static int write_json(int dir, const char *name, json_t *j)
 {
-	char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(15))
-		       : NULL;
+	char *text = j ? json_dumps(j, JSON_STYLE) : NULL;
 	int ret;
 
 	json_decref(j);
@@ -219,8 +220,8 @@ static int write_sync_text(struct oeb *o)
 	int n;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	n = snprintf(line, sizeof(line), "Software Time (milliseconds since midnight Jan 1st 1970 UTC)"
-		     ": %lld\r\n", (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	n = snprintf(line, sizeof(line), "Software Time (milliseconds since midnight "
+		     "Jan 1st 1970 UTC): %lld\r\n", (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000);
 	return oeb_replace(o->dir, "sync_messages.txt", line, (size_t)n);
 }
 
@@ -350,7 +351,8 @@ static json_t *events_json(const struct oeb *o, bool all)
 	json_array_append_new(events,
 		json_pack("{s:s, s:s, s:s, s:s, s:f, s:s, s:s, s:s, s:i}",
 			  "folder_name", folder, "channel_name", o->ttl_name,
-			  "description", "Digital inputs (lines 1-8), buttons (9-14), port lights (17-20)",
+			  "description",
+			  "Inputs (lines 1-8), buttons (9-14), ports D to A on (17-20)",
 			  "identifier", "onix.digital", "sample_rate", o->cfg.event_rate,
 			  "type", "int16", "source_processor", SOURCE_NAME,
 			  "stream_name", o->event_stream, "initial_state", 0));

@@ -140,8 +140,9 @@ static char *journal_last(int side)
 {
 	size_t len = 0;
 	char *text = read_all(side, "journal", &len), *last = NULL, *save = NULL;
+	char *l = text ? strtok_r(text, "\n", &save) : NULL;
 
-	for (char *l = text ? strtok_r(text, "\n", &save) : NULL; l; l = strtok_r(NULL, "\n", &save)) {
+	for (; l; l = strtok_r(NULL, "\n", &save)) {
 		char *crc = strstr(l, " crc ");
 
 		if (crc && strtoul(crc + 5, NULL, 16) == crc32c(0, l, (size_t)(crc - l)))

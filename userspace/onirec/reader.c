@@ -260,7 +260,10 @@ static int64_t sample_at(const struct rec *r, uint64_t clock)
 	return (int64_t)((double)clock * r->event_rate / r->cfg.acq_hz);
 }
 
-/* Lines 1-8 inputs, 9-14 buttons, 17-20 ports D...A on. */
+/*
+ * Lines 1-8 inputs, 9-14 buttons, 17-20 ports D...A on. Lines that are high in the
+ * first frame count as rising then.
+ */
 static void take_digital(struct rec *r, struct rec_dev *d, const struct onidev_frame *f)
 {
 	struct onidev_digital in;
@@ -310,11 +313,11 @@ static void take_other(struct rec *r, struct rec_dev *d, const struct onidev_fra
 {
 	static const char digits[] = "0123456789abcdef";
 	const uint8_t *p = f->sample;
-	char hex[2 * 256 + 1];
+	char hex[2 * REC_OTHER_BYTES + 1];
 	size_t n = f->size > 8 ? f->size - 8 : 0;
 
-	if (n > 256)
-		n = 256;
+	if (n > REC_OTHER_BYTES)
+		n = REC_OTHER_BYTES;
 	for (size_t i = 0; i < n; i++) {
 		hex[2 * i] = digits[p[8 + i] >> 4];
 		hex[2 * i + 1] = digits[p[8 + i] & 15];
@@ -322,7 +325,8 @@ static void take_other(struct rec *r, struct rec_dev *d, const struct onidev_fra
 	hex[2 * n] = '\0';
 	d->recorded++;
 	line(r, "frames.csv", "device,acq_clock,hub_clock,payload\n",
-	     "%s,%" PRIu64 ",%" PRIu64 ",%s\n", d->d.name, f->clock, onidev_frame_hub_clock(f), hex);
+	     "%s,%" PRIu64 ",%" PRIu64 ",%s\n", d->d.name, f->clock, onidev_frame_hub_clock(f),
+	     hex);
 }
 
 static void take(struct rec *r, const struct onidev_frame *f)

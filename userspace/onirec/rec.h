@@ -24,10 +24,13 @@
 
 #define REC_MAX_DEVICES	64
 #define REC_NAME	48
+#define REC_OTHER_BYTES	256	/* longest payload of REC_OTHER */
 
 /* What a frame of a device becomes. */
 enum rec_sink {
-	REC_COUNTED,		/* counted, not recorded */
+	REC_COUNTED,		/* counted, not recorded: load tester, devices without
+				 * a recorder yet whose frames are too long for a table
+				 */
 	REC_RHD2164,		/* amplifier stream, aux stream */
 	REC_ANALOG,		/* breakout analog inputs */
 	REC_DIGITAL,		/* TTL events */

@@ -3,8 +3,8 @@
  * rec_priv.h - what the threads of the recorder share. See rec.h for who does
  * what.
  *
- * Locking: rec.plock protects rec.prog and rec.fit; pool.lock protects the pool;
- * the queues lock themselves. Everything else belongs to one thread until that
+ * Locking: rec.plock protects rec.prog; pool.lock protects the pool and is taken
+ * before it; the queues lock themselves. Everything else belongs to one thread until that
  * thread was joined: reader (devices, streams' open chunks, reader), detector
  * (det), writer (oeb, writer).
  */
@@ -134,8 +134,6 @@ struct rec {
 
 	pthread_mutex_t plock;
 	struct rec_progress prog;
-	struct onidev_clock_fit fit;
-	bool have_fit;
 
 	atomic_bool want_stop;		/* duration, size or a failed disk */
 	atomic_bool give_up;		/* main: do not wait for the stream's end */
@@ -150,6 +148,8 @@ struct rec {
 	unsigned int n_edges;
 	uint64_t ttl_word;
 	bool have_ttl;
+	struct onidev_clock_fit fit;
+	bool have_fit;
 	uint64_t flushed_ns, fit_ns;
 	uint64_t frames, unknown, desyncs, desync_bytes, last_clock;
 	uint64_t card_words, card_peak_words, card_total_words;

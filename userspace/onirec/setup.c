@@ -188,6 +188,8 @@ static int describe(struct card *c, const struct oni_device *row)
 	d->addr = row->addr;
 	d->id = row->id;
 	d->sink = rec_sink_of(row->id);
+	if (d->sink == REC_OTHER && row->read_size > 8 + REC_OTHER_BYTES)
+		d->sink = REC_COUNTED;
 	onidev_table_name(c->table, row->addr, d->name);
 	if (!onidev_hub_read(c->ctl, ONIDEV_HUB(row->addr), &hub))
 		d->hub_hz = hub.clock_hz;
@@ -218,8 +220,8 @@ static int describe_all(struct card *c)
 		    onidev_device_enabled(c->ctl, row) == 0)
 			continue;
 		if (c->n_dev == REC_MAX_DEVICES) {
-			snprintf(c->err, sizeof(c->err), "more than %d devices send frames; disable "
-				 "some in [enable]", REC_MAX_DEVICES);
+			snprintf(c->err, sizeof(c->err), "more than %d devices send frames; "
+				 "disable some in [enable]", REC_MAX_DEVICES);
 			errno = E2BIG;
 			return -1;
 		}

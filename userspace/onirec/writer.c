@@ -126,7 +126,7 @@ static void next_recording(struct rec *r)
 		r->rows_before[i] += oeb_rows(r->oeb, i);
 	meta = summary_head(r, "continued");
 	if (oeb_meta(r->oeb, meta) || oeb_next(r->oeb) ||
-	    begin_recording(r, "recording continued after a gap, see onirec/gaps.csv of the last one",
+	    begin_recording(r, "recording continued after a gap, see gaps.csv of the last one",
 			    sample, time))
 		failed(r);
 	json_decref(meta);
