@@ -282,7 +282,7 @@ class Guest:
                 "-device", "virtserialport,chardev=agent,name=org.oni.lab",
                 "-chardev", f"socket,id=ask,path={self.run_dir}/ask,server=on,wait=off", "-device", "virtserialport,chardev=ask,name=org.oni.ask"]
         if self.interactive:
-            append += " oni.shell"
+            append += " oni_lab_shell"
             args += ["-serial", "mon:stdio"]
         else:
             args += ["-serial", f"file:{self.console}"]
