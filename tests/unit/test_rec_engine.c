@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* unit-sources: userspace/onirec/[!ms]*.c userspace/onirec/spike.c userspace/onirec/summary.c tests/sim/model/[a-z]*.c userspace/lib/[!f]*.c userspace/lib/frame.c */
+/* unit-sources: userspace/onirec/[!ms]*.c userspace/onirec/spike.c userspace/onirec/summary.c */
+/* unit-sources: tests/sim/model/[a-z]*.c userspace/lib/[!f]*.c userspace/lib/frame.c */
 /* unit-libs: -ljansson -linih -ludev -lpthread -lm */
 /*
  * test_rec_engine.c - the recorder's threads on frames of the simulated devices,

@@ -217,11 +217,13 @@ static int write_sync_text(struct oeb *o)
 {
 	char line[200];
 	struct timespec now;
+	long long ms;
 	int n;
 
 	clock_gettime(CLOCK_REALTIME, &now);
+	ms = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	n = snprintf(line, sizeof(line), "Software Time (milliseconds since midnight "
-		     "Jan 1st 1970 UTC): %lld\r\n", (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+		     "Jan 1st 1970 UTC): %lld\r\n", ms);
 	return oeb_replace(o->dir, "sync_messages.txt", line, (size_t)n);
 }
 

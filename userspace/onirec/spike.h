@@ -48,8 +48,8 @@ struct spike_config {
 /* Sensible values for @channels at @rate_hz; the caller changes what it likes. */
 void spike_config_default(struct spike_config *cfg, unsigned int channels, unsigned int rate_hz);
 
-#define SPIKE_SATURATED		(1u << 0)	/* the snippet touches the end of the range */
-#define SPIKE_TRUNCATED		(1u << 1)	/* the snippet is padded near a gap or end */
+#define SPIKE_SATURATED	(1u << 0)	/* the snippet touches the end of the range */
+#define SPIKE_TRUNCATED	(1u << 1)	/* the snippet is padded near a gap or end */
 
 struct spike_event {
 	uint64_t sample;	/* of the extremum */
