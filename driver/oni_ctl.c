@@ -17,10 +17,13 @@
 #include "oni_trace.h"
 
 /*
- * A device register may sit behind a serial link and an I2C bus: 1 s is far
- * above anything documented and still bearable for a caller.
+ * A device register may sit behind a serial link and an I2C bus, and the host
+ * may be busy: 2 s is far above anything documented and still bearable for a
+ * caller.
  */
-#define REG_TIMEOUT		msecs_to_jiffies(1000)
+#define REG_TIMEOUT		msecs_to_jiffies(2000)
+/* The answer to an access that timed out is not later than this after TRIG. */
+#define LATE_ACK_MS		20
 #define TABLE_TIMEOUT		msecs_to_jiffies(3000)
 #define HUB_INFO		0xfeU
 #define PORT_POLL_MS		20
@@ -121,6 +124,8 @@ static int reg_launch(struct oni_dev *dev, struct oni_link *link, u32 addr,
 			return ret;
 		if (busy)
 			return -ETIMEDOUT;
+		/* Its answer must not be taken for that of this access. */
+		msleep(LATE_ACK_MS);
 		dev->trig_unsure = false;
 	}
 	signals_flush(dev);

@@ -42,7 +42,7 @@
 #include "oni_ring.h"
 #include "oni_ring_math.h"
 
-#define DOWN_TIMEOUT		msecs_to_jiffies(1000)
+#define DOWN_TIMEOUT		msecs_to_jiffies(2000)
 #define BLOCK_MAX		(1024 * 1024U)
 /* Completions of reads in flight at a reset may still arrive this long. */
 #define RESET_SETTLE_MS		5
