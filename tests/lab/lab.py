@@ -12,6 +12,7 @@ Threads: one reader thread per Guest for the agent's port and one per Qmp for it
 test programs in the guest ask for (hot-plug, requests to onisim) while the caller waits. Everything else is the caller's.
 """
 import base64
+import ctypes
 import fcntl
 import itertools
 import json
@@ -40,6 +41,12 @@ ALLOWED = [
 ]
 
 DEFAULT_SIM = ["--model", "seed=1"]
+
+
+def end_with_parent(sig):
+    """For Popen's preexec_fn: have the kernel send SIG to the child when its parent ends, however that ends."""
+    libc = ctypes.CDLL(None)
+    return lambda: libc.prctl(1, int(sig))	# PR_SET_PDEATHSIG
 
 
 class LabError(Exception):
@@ -88,7 +95,8 @@ class Sim:
         with open(self.out_path, "w", encoding="utf-8") as out:
             self.process = subprocess.Popen([binary, "--socket", self.socket, "--control", self.control_path,
                                              "--truth", self.truth_path, "--log", self.log_path, *args],
-                                            stdout=out, stderr=subprocess.STDOUT, cwd=directory)
+                                            stdout=out, stderr=subprocess.STDOUT, cwd=directory,
+                                            preexec_fn=end_with_parent(signal.SIGTERM))
         self.returncode = None
         wait_for(f"{name} (see {self.out_path})", 30, self._listening)
 
@@ -311,10 +319,11 @@ class Guest:
         command = [*qemu_command(), *self._arguments(payload, options)]
         self.started = time.monotonic()
         if self.interactive:
-            self.process = subprocess.Popen(command)
+            self.process = subprocess.Popen(command, preexec_fn=end_with_parent(signal.SIGKILL))
         else:
             with open(self.directory / "qemu.log", "w", encoding="utf-8") as log:
-                self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+                self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                                preexec_fn=end_with_parent(signal.SIGKILL))
         try:
             self.qmp = Qmp(self.run_dir / "qmp", 60)
         except LabError as e:
@@ -606,6 +615,11 @@ def payload_image(rebuild=True):
             if done.returncode:
                 raise LabError("building the payload disk failed; see above")
     return path
+
+
+def leave_cleanly_on_sigterm():
+    """SIGTERM becomes SystemExit, so that guests and cards are stopped on the way out."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def fail(message):
