@@ -34,7 +34,7 @@ modules:
 	$(MAKE) -C $(KDIR) M=$(MODDIR) W=1 modules
 
 modules_install: modules
-	$(MAKE) -C $(KDIR) M=$(MODDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+	$(MAKE) -C $(KDIR) M=$(MODDIR) INSTALL_MOD_PATH=$(DESTDIR) CONFIG_MODULE_SIG_ALL= modules_install
 
 tools:
 	$(MAKE) -C userspace O=$(BUILD)/userspace PREFIX=$(PREFIX) all
