@@ -186,6 +186,8 @@ void oni_link_unregister(struct oni_link *link)
 
 	mutex_lock(&dev->lock);
 	if (!oni_dev_gone(dev)) {
+		/* A reader must not take this for a stop that somebody asked for. */
+		set_bit(ONI_DEV_LEAVING, &dev->flags);
 		oni_stop_locked(dev, link);
 		oni_stim_safe_locked(dev, link);
 	}

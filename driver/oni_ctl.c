@@ -546,7 +546,7 @@ void oni_stop_locked(struct oni_dev *dev, struct oni_link *link)
 	link->ops->rx_stop(link);
 	dev->running = false;
 	if (ring) {
-		if (oni_dev_gone(dev))
+		if (oni_dev_gone(dev) || test_bit(ONI_DEV_LEAVING, &dev->flags))
 			oni_ring_end(ring, ONI_RING_GONE, -ENODEV);
 		else
 			oni_ring_end(ring, ONI_RING_STOPPED, 0);

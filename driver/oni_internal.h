@@ -52,6 +52,7 @@
 /* oni_dev::flags */
 enum {
 	ONI_DEV_GONE,		/* lost or unbound: everything is ENODEV */
+	ONI_DEV_LEAVING,	/* about to be: what ends now, ends by that */
 	ONI_DEV_FAULT,		/* link error latched until the next reset */
 };
 
