@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: MIT
+"""kernel_fault - the card refuses, does not answer, interrupts for nothing, stops moving data; calls end, a reset cures.
+
+The test program asks for each fault at the moment it needs it (ONI_LAB_CMD, see tests/lab/README.md).
+"""
+
+OPTIONS = {"sims": [["--model", "seed=1"]], "timeout": 400}
+
+
+def run(lab):
+    lab.run_tap("ONI_LAB_CMD=/usr/lib/oni-lab/ask /usr/lib/oni/lab/oni_fault", "oni_fault: ", timeout=350)
