@@ -450,10 +450,11 @@ int oni_reset_locked(struct oni_dev *dev, struct oni_link *link)
 	table_install(dev, table, rows);
 	clear_bit(ONI_DEV_FAULT, &dev->flags);
 	dev->dirty = false;
+	/* Before anything that may fail: the reset has armed what it found. */
+	oni_stim_safe_locked(dev, link);
 	ret = identity_read(dev, link);
 	if (ret)
 		goto fail;
-	oni_stim_safe_locked(dev, link);
 	return 0;
 
 fail:
