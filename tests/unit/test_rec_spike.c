@@ -292,6 +292,44 @@ static void noise_is_the_median(void **state)
 	free(x);
 }
 
+/*
+ * The second look at the first frames must not be one burst of work, which
+ * would hold up the recorder: with every block only two blocks of it, until
+ * the spikes come as they happen.
+ */
+static void kept_frames_are_caught_up_without_a_burst(void **state)
+{
+	static struct log l, whole;
+	struct spike_config cfg;
+	struct spike_detector *d;
+	size_t n = 4 * RATE, block = 300, i;
+	int16_t *x = make_signal(2, n, 250);
+
+	(void)state;
+	spike_config_default(&cfg, 2, RATE);
+	cfg.prime_frames = RATE;
+	run(&whole, &cfg, x, n, n);
+	l.n = 0;
+	d = spike_new(&cfg, keep, &l);
+	for (i = 0; i < n; i += block) {
+		unsigned int had = l.n;
+
+		spike_push(d, x + i * 2, block, 1000 + i);
+		if (i + block <= RATE)
+			assert_int_equal(l.n, 0);
+		else if (l.n > had)
+			assert_true(l.ev[l.n - 1].sample - 1000 < 2 * (i + block - RATE));
+		/* At most what two blocks hold: one dip per channel and 1/20 s. */
+		assert_true(l.n - had <= 4);
+	}
+	spike_flush(d);
+	spike_free(d);
+	assert_int_equal(l.n, whole.n);
+	for (i = 0; i < l.n; i++)
+		assert_int_equal(l.ev[i].sample, whole.ev[i].sample);
+	free(x);
+}
+
 static void noise_follows_a_change_of_gain(void **state)
 {
 	static struct log l;
@@ -494,6 +532,7 @@ int main(void)
 		cmocka_unit_test(channels_are_independent),
 		cmocka_unit_test(snippet_is_the_unfiltered_signal),
 		cmocka_unit_test(noise_is_the_median),
+		cmocka_unit_test(kept_frames_are_caught_up_without_a_burst),
 		cmocka_unit_test(noise_follows_a_change_of_gain),
 		cmocka_unit_test(a_gap_restarts_the_filter_and_loses_nothing_before_it),
 		cmocka_unit_test(dead_time_holds),

@@ -30,7 +30,9 @@
  * tests/unit/test_rec_spike.c holds a direct-form reference against them.
  *
  * Noise: the median of |z| over the first seconds (prime_frames), exact, by
- * looking at them twice, so that their spikes are found too, only later. Then a
+ * looking at them twice, so that their spikes are found too, only later. The
+ * second look goes on at twice the pace of new frames until it has caught up:
+ * at no time is there a burst of work that would hold up the recorder. Then a
  * sign-step estimate of the median every 16th frame: m moves up or down by
  * m/(0.857 N). N grows with the number of looks up to half a minute, which makes
  * it as accurate as a running median (< 0.5 % ripple) without storage; it falls
@@ -98,6 +100,7 @@
 #define TILE		16		/* channels tested for a crossing at once */
 
 #define NOISE_EVERY	16		/* frames between two looks at the noise */
+#define KEPT_SPARE	4096	/* frames; kept ones that may be put in before some are taken out */
 #define NOISE_FRAC	8		/* fraction bits of the median */
 #define NOISE_MIN	((int64_t)(Z_GAIN * 0.25) << NOISE_FRAC)
 #define NOISE_FAST	500		/* looks; weight after a change of level */
@@ -156,10 +159,14 @@ struct spike_detector {
 	struct pending *queue;	/* sorted by due, then by arrival */
 	unsigned int n_queue, queue_max;
 
+	/* Frames kept for the second look, NULL after it; kept_in - kept_out <= kept_max. */
+	int16_t *kept;		/* ring of kept_max x channels */
+	size_t kept_max;
+	size_t kept_in, kept_out;	/* frames ever put in, taken out */
+	uint64_t kept_base;	/* sample number of frame 0 */
 	bool primed;
-	int16_t *prime_raw;	/* prime_frames x channels */
-	uint64_t prime_base;
-	size_t prime_have;
+	int32_t *looks;		/* channels x looks_max, until primed */
+	size_t looks_max, n_looks;
 
 	int64_t stream_tokens, stream_tokens_at;
 	struct spike_stats st;
@@ -243,9 +250,12 @@ struct spike_detector *spike_new(const struct spike_config *cfg, spike_fn fn, vo
 	d->queue_max = ch * ((SPIKE_MAX_SNIPPET + cfg->align_frames) /
 			     (cfg->dead_frames ? cfg->dead_frames : 1) + 2);
 	d->queue = calloc(d->queue_max, sizeof(*d->queue));
-	d->prime_raw = malloc((size_t)cfg->prime_frames * cfg->channels * sizeof(int16_t));
+	d->kept_max = cfg->prime_frames + KEPT_SPARE;
+	d->kept = malloc(d->kept_max * cfg->channels * sizeof(*d->kept));
+	d->looks_max = cfg->prime_frames / NOISE_EVERY + 1;
+	d->looks = malloc(d->looks_max * cfg->channels * sizeof(*d->looks));
 	if (!ok || !d->raw || !d->hp || !d->mean || !d->z || !d->limit ||
-	    !d->hit || !d->repeat || !d->chan || !d->searching || !d->queue || !d->prime_raw) {
+	    !d->hit || !d->repeat || !d->chan || !d->searching || !d->queue || !d->kept || !d->looks) {
 		spike_free(d);
 		errno = ENOMEM;
 		return NULL;
@@ -272,7 +282,8 @@ void spike_free(struct spike_detector *d)
 	free(d->chan);
 	free(d->searching);
 	free(d->queue);
-	free(d->prime_raw);
+	free(d->kept);
+	free(d->looks);
 	free(d);
 }
 
@@ -717,74 +728,116 @@ static void drain(struct spike_detector *d)
 	d->started = false;
 }
 
-/* Measure the noise on the frames kept so far, then look at them again. */
+static int16_t *kept_frame(const struct spike_detector *d, size_t i)
+{
+	return d->kept + i % d->kept_max * d->cfg.channels;
+}
+
+/* First look at a frame: only its noise. */
+static void look(struct spike_detector *d, const int16_t *frame)
+{
+	filter_frame(d, frame);
+	if (++d->t <= 2 * SPIKE_DELAY || d->t % NOISE_EVERY || d->n_looks == d->looks_max)
+		return;
+	for (unsigned int c = 0; c < d->cfg.channels; c++)
+		d->looks[c * d->looks_max + d->n_looks] = abs(d->z[c]);
+	d->n_looks++;
+}
+
+/* Know the noise of the frames kept so far; the second look begins. */
 static void prime(struct spike_detector *d)
 {
-	size_t looks = (d->prime_have > 2 * SPIKE_DELAY ? d->prime_have - 2 * SPIKE_DELAY : 0) /
-		       NOISE_EVERY;
-	unsigned int ch = d->cfg.channels;
-	int32_t *mag = looks ? malloc(looks * ch * sizeof(*mag)) : NULL;
-	size_t have = 0;
+	size_t n = d->n_looks;
 
-	d->primed = true;
-	restart(d, d->prime_raw, d->prime_base);
-	for (size_t i = 0; mag && i < d->prime_have; i++) {
-		filter_frame(d, d->prime_raw + i * ch);
-		if (++d->t > 2 * SPIKE_DELAY && d->t % NOISE_EVERY == 0 && have < looks) {
-			for (unsigned int c = 0; c < ch; c++)
-				mag[c * looks + have] = abs(d->z[c]);
-			have++;
-		}
-	}
-	for (unsigned int c = 0; c < ch; c++) {
+	for (unsigned int c = 0; c < d->cfg.channels; c++) {
 		struct channel *p = &d->chan[c];
 
 		p->median = NOISE_MIN;
-		if (have) {
-			p->median = (int64_t)select_kth(mag + c * looks, have, have / 2) <<
+		if (n) {
+			p->median = (int64_t)select_kth(d->looks + c * d->looks_max, n, n / 2) <<
 				    NOISE_FRAC;
 		}
 		if (p->median < NOISE_MIN)
 			p->median = NOISE_MIN;
-		p->looks = looks > NOISE_FAST ? (uint32_t)looks : NOISE_FAST;
+		p->looks = n > NOISE_FAST ? (uint32_t)n : NOISE_FAST;
 		set_limit(d, c);
 	}
-	for (unsigned int c = ch; c < d->ch; c++)
+	for (unsigned int c = d->cfg.channels; c < d->ch; c++)
 		d->limit[c] = INT32_MAX;
-	free(mag);
-	restart(d, d->prime_raw, d->prime_base);
-	run(d, d->prime_raw, d->prime_have);
-	free(d->prime_raw);
-	d->prime_raw = NULL;
+	free(d->looks);
+	d->looks = NULL;
+	d->primed = true;
+	restart(d, d->kept, d->kept_base);
 }
 
-/* Keep frames until there are enough to know the noise. Returns those taken. */
-static size_t keep_for_prime(struct spike_detector *d, const int16_t *frames, size_t n,
-			     uint64_t first)
+/* Second look at up to @n kept frames; the memory goes with the last of them. */
+static void catch_up(struct spike_detector *d, size_t n)
 {
-	size_t room = d->cfg.prime_frames - d->prime_have;
+	while (n && d->kept_out < d->kept_in) {
+		size_t have = d->kept_in - d->kept_out;
+		size_t part = d->kept_max - d->kept_out % d->kept_max;
 
-	if (d->prime_have && first != d->prime_base + d->prime_have) {
-		/* a gap so early: what is there has to do */
-		prime(d);
-		return 0;
+		if (part > have)
+			part = have;
+		if (part > n)
+			part = n;
+		run(d, kept_frame(d, d->kept_out), part);
+		d->kept_out += part;
+		n -= part;
 	}
-	if (!d->prime_have)
-		d->prime_base = first;
+	if (d->kept_out < d->kept_in)
+		return;
+	free(d->kept);
+	d->kept = NULL;
+}
+
+/* No further frame joins the kept ones. */
+static void finish_kept(struct spike_detector *d)
+{
+	if (!d->kept || !d->kept_in)
+		return;
+	if (!d->primed)
+		prime(d);
+	catch_up(d, SIZE_MAX);
+}
+
+/*
+ * Put frames behind the kept ones, then take as many and as many again from the
+ * front. Cutting at the moment of knowing the noise makes the result
+ * independent of how the frames come. Returns those taken.
+ */
+static size_t keep(struct spike_detector *d, const int16_t *frames, size_t n, uint64_t first)
+{
+	size_t room = d->primed ? KEPT_SPARE : d->cfg.prime_frames - d->kept_in;
+
+	if (!d->kept_in) {
+		d->kept_base = first;
+		restart(d, frames, first);
+	}
 	if (n > room)
 		n = room;
-	memcpy(d->prime_raw + d->prime_have * d->cfg.channels, frames,
-	       n * d->cfg.channels * sizeof(*frames));
-	d->prime_have += n;
-	if (d->prime_have == d->cfg.prime_frames)
+	for (size_t i = 0; i < n; i++) {
+		const int16_t *frame = frames + i * d->cfg.channels;
+
+		memcpy(kept_frame(d, d->kept_in), frame, d->cfg.channels * sizeof(*frame));
+		d->kept_in++;
+		if (!d->primed)
+			look(d, frame);
+	}
+	if (d->primed)
+		catch_up(d, 2 * n);
+	else if (d->kept_in == d->cfg.prime_frames)
 		prime(d);
 	return n;
 }
 
 void spike_push(struct spike_detector *d, const int16_t *frames, size_t n, uint64_t first)
 {
-	while (n && !d->primed) {
-		size_t took = keep_for_prime(d, frames, n, first);
+	/* A gap so early: what is there has to do. */
+	if (d->kept && d->kept_in && first != d->kept_base + d->kept_in)
+		finish_kept(d);
+	while (n && d->kept) {
+		size_t took = keep(d, frames, n, first);
 
 		frames += took * d->cfg.channels;
 		first += took;
@@ -803,16 +856,15 @@ void spike_push(struct spike_detector *d, const int16_t *frames, size_t n, uint6
 
 void spike_flush(struct spike_detector *d)
 {
-	if (!d->primed && d->prime_have)
-		prime(d);
+	finish_kept(d);
 	drain(d);
 }
 
 void spike_get_stats(const struct spike_detector *d, struct spike_stats *st)
 {
 	*st = d->st;
-	if (!d->primed)
-		st->frames += d->prime_have;
+	if (d->kept)
+		st->frames += d->kept_in - d->kept_out;
 }
 
 double spike_sigma(const struct spike_detector *d, unsigned int channel)
