@@ -92,9 +92,12 @@ class Sim:
         binary = os.environ.get("ONISIM", str(BUILD / "sim/onisim"))
         if not os.access(binary, os.X_OK):
             raise LabError(f"{binary} is missing: build it with 'make sim'")
+        # An interrupt must be served within this wall time; an emulated processor on a shared machine may not run at all for more
+        # than the second that the simulator gives by default.
+        patience = ["--vector-timeout", "5000"]
         with open(self.out_path, "w", encoding="utf-8") as out:
             self.process = subprocess.Popen([binary, "--socket", self.socket, "--control", self.control_path,
-                                             "--truth", self.truth_path, "--log", self.log_path, *args],
+                                             "--truth", self.truth_path, "--log", self.log_path, *patience, *args],
                                             stdout=out, stderr=subprocess.STDOUT, cwd=directory,
                                             preexec_fn=end_with_parent(signal.SIGTERM))
         self.returncode = None
