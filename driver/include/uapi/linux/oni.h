@@ -422,8 +422,8 @@ struct oni_stats {
  * The block size is checked against the device table again at each start
  * (EINVAL from ONI_IOC_START if a reset made the frames larger).
  * The stream ends, and the acquisition stops, when the last copy of the fd is
- * closed and the last mapping is gone. The owner of the controller and the
- * holder of the stream may be different processes.
+ * closed; mappings stay valid. The owner of the controller and the holder of
+ * the stream may be different processes.
  */
 struct oni_stream_create {
 	__u32 size;
