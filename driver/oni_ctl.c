@@ -24,6 +24,8 @@
 #define REG_TIMEOUT		msecs_to_jiffies(2000)
 /* The answer to an access that timed out is not later than this after TRIG. */
 #define LATE_ACK_MS		20
+/* Safe-state writes of one device that may go unanswered. */
+#define SAFE_SILENT_MAX		2
 #define TABLE_TIMEOUT		msecs_to_jiffies(3000)
 #define HUB_INFO		0xfeU
 #define PORT_POLL_MS		20
@@ -240,9 +242,15 @@ int oni_reg_write(struct oni_dev *dev, struct oni_link *link, u32 addr,
 
 /* --- safe state of stimulators ------------------------------------------- */
 
+/*
+ * A write that is refused or lost does not end this: every further one makes
+ * the device safer. Only a device that does not answer at all is given up, or
+ * a hundred time-outs would be waited for with the controller locked.
+ */
 static int safe_row(struct oni_dev *dev, struct oni_link *link,
 		    const struct oni_device *row)
 {
+	unsigned int silent = 0;
 	const struct oni_safe_write *sw;
 	int ret, err = 0;
 	size_t i, n;
@@ -257,11 +265,12 @@ static int safe_row(struct oni_dev *dev, struct oni_link *link,
 
 			ret = reg_access(dev, link, row->addr, sw[i].reg + k,
 					 true, &val);
-			/* Go on: every further write makes it safer. */
 			if (ret && !err)
 				err = ret;
-			if (ret == -ENODEV)
-				return ret;
+			if (ret == -ETIMEDOUT)
+				silent++;
+			if (ret == -ENODEV || silent >= SAFE_SILENT_MAX)
+				return err;
 		}
 	}
 	return err;

@@ -198,6 +198,30 @@ TEST_F_TIMEOUT(fault, unconfirmed_safe_state_is_told, 90)
 	EXPECT_EQ(0, ot_port(self->ctl, &port, OT_PORT_A, 0, 0));
 }
 
+/*
+ * Two unanswered writes say that a stimulator is silent; waiting for each of
+ * its registers would keep the controller locked for a minute.
+ */
+TEST_F_TIMEOUT(fault, silent_stimulators_do_not_hold_up_a_release, 90)
+{
+	struct oni_port_power port;
+	uint64_t silent;
+
+	ASSERT_EQ(0, ot_port(self->ctl, &port, OT_PORT_A, ONI_HUB_HS64, 60));
+	ASSERT_EQ(0, ot_stats(self->ctl, &self->before));
+	ASSERT_EQ(0, ot_lab("fault mute 1000"));
+	EXPECT_EQ(0, ot_simple(self->ctl, ONI_IOC_RELEASE));
+	ASSERT_EQ(0, ot_lab("fault mute 0"));
+	ASSERT_EQ(0, ot_stats(self->ctl, &self->after));
+	silent = self->after.reg_timeouts - self->before.reg_timeouts;
+	/* electrical: two of five registers; optical: its only one */
+	EXPECT_EQ(3, silent);
+	EXPECT_EQ(self->before.stim_safe_failures + 2, self->after.stim_safe_failures);
+	ASSERT_EQ(0, ot_simple(self->ctl, ONI_IOC_CLAIM));
+	ASSERT_EQ(0, ot_simple(self->ctl, ONI_IOC_RESET));
+	EXPECT_EQ(0, ot_port(self->ctl, &port, OT_PORT_A, 0, 0));
+}
+
 /* --- interrupts ---------------------------------------------------------------------- */
 
 TEST_F(fault, interrupt_for_nothing_is_counted_and_harmless)

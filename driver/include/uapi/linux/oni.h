@@ -29,7 +29,11 @@
  *
  * write(2) on /dev/oniN sends write frames: a whole number of them, each
  * ``u32 device address, u32 payload length in 32-bit words, payload``, checked
- * against the device table. Nothing is sent if any of them is refused.
+ * against the device table. Nothing is sent if any of them is refused: EINVAL
+ * for what is no whole frame or no multiple of the device's write size, or
+ * longer than 64 KiB; ENOENT for an address that is not in the table; EPERM
+ * for a caller that does not own the controller, and for a device that takes
+ * no frames from user space.
  */
 
 /**
