@@ -132,7 +132,9 @@ __poll_t oni_stream_do_poll(struct oni_stream *stream, struct file *file,
 		mask |= EPOLLIN | EPOLLRDNORM;
 	if (READ_ONCE(ring->prod->error))
 		mask |= EPOLLERR;
-	if (oni_dev_gone(stream->dev))
+	/* An orderly removal ends the ring before it closes the gate. */
+	if (oni_dev_gone(stream->dev) ||
+	    READ_ONCE(ring->prod->flags) & ONI_RING_GONE)
 		mask |= EPOLLHUP | EPOLLERR | EPOLLIN | EPOLLRDNORM;
 	return mask;
 }
