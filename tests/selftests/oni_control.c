@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/uio.h>
 
 #include "oni_layout.h"
 #include "oni_test.h"
@@ -1024,6 +1025,20 @@ TEST_F(frames, several_frames_are_sent)
 	EXPECT_EQ((long)sizeof(frame), send_words(self->fd, frame, sizeof(frame)));
 	ASSERT_EQ(0, ot_stats(self->fd, &self->after));
 	EXPECT_EQ(self->before.write_frames + 2, self->after.write_frames);
+}
+
+/* Header and payload in two pieces are one frame. */
+TEST_F(frames, pieces_of_writev_are_one_buffer)
+{
+	uint32_t head[] = { OT_DIGITAL_IO, 1 }, payload[] = { 0x5a };
+	const struct iovec iov[] = {
+		{ .iov_base = head, .iov_len = sizeof(head) },
+		{ .iov_base = payload, .iov_len = sizeof(payload) },
+	};
+
+	EXPECT_EQ(12, writev(self->fd, iov, ARRAY_SIZE(iov)));
+	ASSERT_EQ(0, ot_stats(self->fd, &self->after));
+	EXPECT_EQ(self->before.write_frames + 1, self->after.write_frames);
 }
 
 /* One bad frame among good ones: an error, and none of them is sent. */
