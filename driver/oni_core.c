@@ -192,20 +192,7 @@ void oni_link_unregister(struct oni_link *link)
 		oni_stim_safe_locked(dev, link);
 	}
 	oni_dev_numb(dev, dev->stream ? dev->stream->ring : NULL);
-	if (dev->running) {
-		link->ops->rx_stop(link);
-		dev->running = false;
-	}
-	if (link->pinned) {
-		link->pinned = false;
-		module_put(link->owner);
-	}
-	link->ops->reset(link);
-	if (link->mapped) {
-		link->ops->rx_unmap(link);
-		oni_ring_put(link->mapped);
-		link->mapped = NULL;
-	}
+	oni_detach_locked(dev, link);
 	rcu_assign_pointer(dev->link, NULL);
 	mutex_unlock(&dev->lock);
 

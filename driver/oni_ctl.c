@@ -481,6 +481,15 @@ static void ring_kick(void *arg)
 	link->ops->rx_kick(link);
 }
 
+/* The transport's module may go again. */
+static void unpin(struct oni_link *link)
+{
+	if (!link->pinned)
+		return;
+	link->pinned = false;
+	module_put(link->owner);
+}
+
 /**
  * oni_start_locked - start the acquisition into the existing stream
  * @dev: the controller, dev->lock held
@@ -561,11 +570,31 @@ void oni_stop_locked(struct oni_dev *dev, struct oni_link *link)
 		else
 			oni_ring_end(ring, ONI_RING_STOPPED, 0);
 	}
-	if (link->pinned) {
-		link->pinned = false;
-		module_put(link->owner);
-	}
+	unpin(link);
 	trace_oni_state(dev->minor, oni_dev_state(dev));
+}
+
+/**
+ * oni_detach_locked - no DMA goes into ring memory any more
+ * @dev: the controller, dev->lock held
+ * @link: its link, which may be lost already
+ *
+ * Ends with the fence; then the ring is unmapped, if one is mapped.
+ */
+void oni_detach_locked(struct oni_dev *dev, struct oni_link *link)
+{
+	lockdep_assert_held(&dev->lock);
+	if (dev->running) {
+		link->ops->rx_stop(link);
+		dev->running = false;
+	}
+	unpin(link);
+	link->ops->reset(link);
+	if (link->mapped) {
+		link->ops->rx_unmap(link);
+		oni_ring_put(link->mapped);
+		link->mapped = NULL;
+	}
 }
 
 /*

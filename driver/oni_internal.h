@@ -161,6 +161,7 @@ void oni_dev_exit(struct oni_dev *dev, int idx);
 int oni_reset_locked(struct oni_dev *dev, struct oni_link *link);
 int oni_start_locked(struct oni_dev *dev, struct oni_link *link);
 void oni_stop_locked(struct oni_dev *dev, struct oni_link *link);
+void oni_detach_locked(struct oni_dev *dev, struct oni_link *link);
 void oni_stim_safe_locked(struct oni_dev *dev, struct oni_link *link);
 int oni_port_power_locked(struct oni_dev *dev, struct oni_link *link,
 			  struct oni_port_power *pp);

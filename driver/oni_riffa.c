@@ -547,13 +547,6 @@ static void unmap_segs(struct riffa *r, dma_addr_t *seg, u32 n, u32 bytes)
 	kvfree(seg);
 }
 
-static struct page *ring_page(struct oni_ring *ring, u64 off)
-{
-	size_t chunk = oni_ring_chunk_bytes(ring);
-
-	return ring->chunk[off / chunk] + (off % chunk >> PAGE_SHIFT);
-}
-
 static int riffa_rx_map(struct oni_link *link, struct oni_ring *ring)
 {
 	struct riffa *r = oni_link_priv(link);
@@ -571,8 +564,8 @@ static int riffa_rx_map(struct oni_link *link, struct oni_ring *ring)
 	if (!seg)
 		return -ENOMEM;
 	for (i = 0; i < n; i++) {
-		seg[i] = dma_map_page(dev, ring_page(ring, (u64)i * bytes), 0,
-				      bytes, DMA_FROM_DEVICE);
+		seg[i] = dma_map_page(dev, oni_ring_page(ring, (u64)i * bytes),
+				      0, bytes, DMA_FROM_DEVICE);
 		if (dma_mapping_error(dev, seg[i])) {
 			unmap_segs(r, seg, i, bytes);
 			return -ENOMEM;

@@ -91,4 +91,12 @@ static inline size_t oni_ring_chunk_bytes(const struct oni_ring *ring)
 	return PAGE_SIZE << ring->chunk_order;
 }
 
+/* The page that holds byte @off of the ring. */
+static inline struct page *oni_ring_page(const struct oni_ring *ring, u64 off)
+{
+	size_t chunk = oni_ring_chunk_bytes(ring);
+
+	return ring->chunk[off / chunk] + (off % chunk >> PAGE_SHIFT);
+}
+
 #endif /* ONI_RING_H */

@@ -56,12 +56,11 @@ static bool idle(const struct oni_ring *ring)
 static ssize_t copy_out(struct oni_ring *ring, u64 pos, char __user *buf,
 			size_t len)
 {
-	size_t chunk = oni_ring_chunk_bytes(ring), done = 0;
+	size_t done = 0;
 
 	while (done < len) {
 		u64 off = oni_ring_offset(pos + done, ring->size);
-		struct page *page = ring->chunk[off / chunk] +
-				    (off % chunk >> PAGE_SHIFT);
+		struct page *page = oni_ring_page(ring, off);
 		size_t in = offset_in_page(off);
 		size_t n = min_t(size_t, len - done, PAGE_SIZE - in);
 
@@ -355,20 +354,8 @@ static int stream_release(struct inode *inode, struct file *file)
 		oni_stop_locked(dev, link);
 	/* A lost link is not unbound yet: its mapping must go all the same. */
 	link = srcu_dereference(dev->link, &dev->srcu);
-	if (link && link->mapped) {
-		if (dev->running) {
-			link->ops->rx_stop(link);
-			dev->running = false;
-		}
-		if (link->pinned) {
-			link->pinned = false;
-			module_put(link->owner);
-		}
-		link->ops->reset(link);
-		link->ops->rx_unmap(link);
-		oni_ring_put(link->mapped);
-		link->mapped = NULL;
-	}
+	if (link && link->mapped)
+		oni_detach_locked(dev, link);
 	dev->stream = NULL;
 	oni_stream_count(dev, stream->ring, NULL);
 	oni_dev_exit(dev, idx);
