@@ -73,9 +73,12 @@ long oni_ioctl_dispatch(const struct oni_ioctl *table, unsigned int n,
 	if (ret)
 		return ret;
 	*(u32 *)arg = size;	/* not what a second look would have found */
+	ctx->uarg = uptr;
+	ctx->bytes = ioc->size;
 
 	ret = run_ioctl(ioc, ctx, arg);
-	if (has_results(ret) && copy_to_user(uptr, arg, ioc->size))
+	if (((has_results(ret) && !ctx->answered) || ctx->results) &&
+	    copy_to_user(uptr, arg, ioc->size))
 		ret = -EFAULT;
 	if (ctx->install && !ret) {
 		fd_install(ctx->fd, ctx->install);
@@ -86,11 +89,52 @@ long oni_ioctl_dispatch(const struct oni_ioctl *table, unsigned int n,
 	return ret;
 }
 
+/**
+ * oni_ioctl_answer - say that a call was done, before it is
+ * @ctx: of the call, no lock held
+ * @arg: its argument as it will be after success
+ *
+ * For what must not have been done if its caller gets an error. A copy may take as long
+ * as user space wants, so that it can be neither under a lock nor taken back.
+ *
+ * Return: 0: success writes nothing more; or -EFAULT.
+ */
+int oni_ioctl_answer(struct oni_ioctl_ctx *ctx, const void *arg)
+{
+	if (copy_to_user(ctx->uarg, arg, ctx->bytes))
+		return -EFAULT;
+	ctx->answered = true;
+	return 0;
+}
+
 /* --- ownership ----------------------------------------------------------- */
 
 static bool is_owner(const struct oni_ioctl_ctx *ctx)
 {
 	return READ_ONCE(ctx->dev->owner) == ctx->file->private_data;
+}
+
+/* A write that is under way ends first, and none begins under the old owner. */
+static void owner_set(struct oni_dev *dev, struct oni_file *f, pid_t tgid)
+{
+	lockdep_assert_held(&dev->lock);
+	mutex_lock(&dev->tx_lock);
+	WRITE_ONCE(dev->owner, f);
+	dev->owner_tgid = tgid;
+	mutex_unlock(&dev->tx_lock);
+}
+
+/*
+ * A new owner finds the outputs of the board at 0. They are unless the last try
+ * has failed; whether this one does is seen in stim_safe, for an owner is what
+ * can reset a link that has failed. Caller holds dev->lock.
+ */
+static void owner_begin(struct oni_dev *dev, struct oni_link *link,
+			struct oni_file *f)
+{
+	if (oni_outputs_off_locked(dev, link))
+		WRITE_ONCE(dev->stim_safe, false);
+	owner_set(dev, f, current->tgid);
 }
 
 /* Whatever the owner left running ends with it. Caller holds dev->lock. */
@@ -99,23 +143,35 @@ static void owner_end(struct oni_dev *dev)
 	struct oni_link *link;
 	int idx;
 
+	owner_set(dev, NULL, 0);
 	link = oni_dev_enter(dev, &idx);
 	if (link) {
 		oni_stop_locked(dev, link);
 		oni_stim_safe_locked(dev, link);
 	}
 	oni_dev_exit(dev, idx);
-	WRITE_ONCE(dev->owner, NULL);
-	dev->owner_tgid = 0;
-}
-
-static void owner_set(struct oni_dev *dev, struct oni_file *f)
-{
-	WRITE_ONCE(dev->owner, f);
-	dev->owner_tgid = current->tgid;
 }
 
 /* --- ioctl handlers ------------------------------------------------------ */
+
+/* What the devices that are there can do. */
+static u64 caps_of(const struct oni_dev *dev)
+{
+	u64 caps = ONI_CAP_MONITOR | ONI_CAP_REG_BATCH;
+	u32 i;
+
+	lockdep_assert_held(&dev->table_lock);
+	for (i = 0; i < dev->rows; i++) {
+		const struct oni_device *row = &dev->table[i];
+
+		if (row->id == ONI_ID_PORT)
+			caps |= ONI_CAP_PORT_POWER;
+		if (row->write_size &&
+		    oni_guard_frame_rule(row->id, row->write_size))
+			caps |= ONI_CAP_WRITE_FRAMES;
+	}
+	return caps;
+}
 
 static int ioc_info(struct oni_ioctl_ctx *ctx, void *arg)
 {
@@ -139,7 +195,7 @@ static int ioc_info(struct oni_ioctl_ctx *ctx, void *arg)
 	*in = (struct oni_info){
 		.size = in->size,
 		.abi_version = ONI_ABI_VERSION,
-		.caps = ONI_CAP_WRITE_FRAMES | ONI_CAP_PORT_POWER,
+		.caps = caps_of(dev),
 		.flags = flags,
 		.state = oni_dev_state(dev),
 		.transport = ops->transport,
@@ -154,7 +210,7 @@ static int ioc_info(struct oni_ioctl_ctx *ctx, void *arg)
 		.max_write_frame = dev->max_write_frame,
 		.block_align = ops->block_align,
 		.block_max = ops->block_max,
-		.ring_default = ONI_RING_DEFAULT,
+		.ring_default = oni_fw_ring_default(&dev->fw),
 		.ring_max = ONI_RING_MAX,
 	};
 	mutex_unlock(&dev->table_lock);
@@ -208,8 +264,10 @@ static int ioc_claim(struct oni_ioctl_ctx *ctx, void *arg)
 		return -EINTR;
 	if (dev->owner && !is_owner(ctx))
 		ret = -EBUSY;
+	else if (dev->owner)
+		owner_set(dev, dev->owner, current->tgid);
 	else
-		owner_set(dev, ctx->file->private_data);
+		owner_begin(dev, ctx->link, ctx->file->private_data);
 	mutex_unlock(&dev->lock);
 	return ret;
 }
@@ -271,24 +329,120 @@ static int do_port_power(struct oni_ioctl_ctx *ctx, void *arg)
 	return oni_port_power_locked(ctx->dev, ctx->link, arg);
 }
 
+/* The descriptor of a new file is reserved first: nothing fails after it. */
+static int reserve_fd(struct oni_ioctl_ctx *ctx)
+{
+	ctx->fd = get_unused_fd_flags(O_CLOEXEC);
+	return ctx->fd < 0 ? ctx->fd : 0;
+}
+
+static int give_fd(struct oni_ioctl_ctx *ctx, struct file *file, s32 *fd)
+{
+	if (IS_ERR(file)) {
+		put_unused_fd(ctx->fd);
+		return PTR_ERR(file);
+	}
+	*fd = ctx->fd;
+	ctx->install = file;
+	return 0;
+}
+
 static int do_stream_create(struct oni_ioctl_ctx *ctx, void *arg)
 {
 	struct oni_stream_create *sc = arg;
-	struct file *file;
-	int fd;
+	int ret = reserve_fd(ctx);
 
-	fd = get_unused_fd_flags(O_CLOEXEC);
-	if (fd < 0)
-		return fd;
-	file = oni_stream_create(ctx->dev, ctx->link, sc);
-	if (IS_ERR(file)) {
-		put_unused_fd(fd);
-		return PTR_ERR(file);
+	return ret ?: give_fd(ctx, oni_stream_create(ctx->dev, ctx->link, sc),
+			      &sc->fd);
+}
+
+static int ioc_monitor_create(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_monitor_create *mc = arg;
+	int ret;
+
+	if (mc->flags | mc->reserved[0] | mc->reserved[1] | mc->reserved[2])
+		return -EINVAL;
+	if (mutex_lock_interruptible(&ctx->dev->lock))
+		return -EINTR;
+	ret = reserve_fd(ctx);
+	if (!ret)
+		ret = give_fd(ctx, oni_monitor_open(ctx->dev, mc), &mc->fd);
+	mutex_unlock(&ctx->dev->lock);
+	return ret;
+}
+
+static int ioc_stim_events(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_stim_events *se = arg;
+	int ret;
+
+	if (se->flags & ~ONI_STIM_EVENTS_AUDIT ||
+	    memchr_inv(se->reserved, 0, sizeof(se->reserved)))
+		return -EINVAL;
+	if (!ctx->link->ops->stim)
+		return -EOPNOTSUPP;
+	ret = reserve_fd(ctx);
+	return ret ?: give_fd(ctx, oni_stim_events_open(ctx->dev, se), &se->fd);
+}
+
+/* A batch that is being executed: its argument and the kernel copy of @ops. */
+struct batch {
+	struct oni_reg_batch *arg;
+	struct oni_reg_op *ops;
+};
+
+static int do_reg_batch(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct batch *b = arg;
+
+	return oni_reg_batch(ctx->dev, ctx->link, b->ops, b->arg->count,
+			     &b->arg->done);
+}
+
+static int run_batch(struct oni_ioctl_ctx *ctx, struct batch *b)
+{
+	struct oni_reg_batch *arg = b->arg;
+	struct oni_reg_op __user *uops = u64_to_user_ptr(arg->ops);
+	size_t bytes = arg->count * sizeof(*uops);
+	bool write = false;
+	u32 i;
+	int ret;
+
+	if (copy_from_user(b->ops, uops, bytes))
+		return -EFAULT;
+	for (i = 0; i < arg->count; i++) {
+		if (b->ops[i].flags & ~ONI_REG_OP_WRITE || b->ops[i].reserved)
+			return -EINVAL;
+		write |= b->ops[i].flags & ONI_REG_OP_WRITE;
 	}
-	sc->fd = fd;
-	ctx->fd = fd;
-	ctx->install = file;
-	return 0;
+	if (write && !(ctx->file->f_mode & FMODE_WRITE))
+		return -EPERM;
+
+	arg->done = 0;
+	ret = write ? owned(ctx, 0, b, do_reg_batch) : do_reg_batch(ctx, b);
+	/* The copy of what was executed goes back, whatever became of it. */
+	ctx->results = true;
+	if (copy_to_user(uops, b->ops, arg->done * sizeof(*uops)))
+		return -EFAULT;
+	return ret;
+}
+
+static int ioc_reg_batch(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct batch b = { .arg = arg };
+	int ret;
+
+	if (b.arg->flags || b.arg->reserved || !b.arg->count ||
+	    b.arg->count > ONI_REG_BATCH_MAX ||
+	    b.arg->op_size != sizeof(*b.ops))
+		return -EINVAL;
+	b.ops = kvmalloc_array(b.arg->count, sizeof(*b.ops), GFP_KERNEL_ACCOUNT);
+	if (!b.ops)
+		return -ENOMEM;
+	ret = run_batch(ctx, &b);
+	kvfree(b.ops);
+	return ret;
 }
 
 static int ioc_release(struct oni_ioctl_ctx *ctx, void *arg)
@@ -452,6 +606,11 @@ static const struct oni_ioctl ioctls[] = {
 	{ ONI_IOC_STREAM_CREATE, sizeof(struct oni_stream_create), true,
 	  ioc_stream_create },
 	{ ONI_IOC_STATS, sizeof(struct oni_stats), false, ioc_stats },
+	{ ONI_IOC_MONITOR_CREATE, sizeof(struct oni_monitor_create), false,
+	  ioc_monitor_create },
+	{ ONI_IOC_REG_BATCH, sizeof(struct oni_reg_batch), false, ioc_reg_batch },
+	{ ONI_IOC_STIM_EVENTS, sizeof(struct oni_stim_events), false,
+	  ioc_stim_events },
 };
 
 static long oni_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -461,6 +620,7 @@ static long oni_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	BUILD_BUG_ON(sizeof(struct oni_info) > ARG_MAX_BYTES);
 	BUILD_BUG_ON(sizeof(struct oni_stats) > ARG_MAX_BYTES);
+	BUILD_BUG_ON(sizeof(struct oni_stim_status) > ARG_MAX_BYTES);
 	return oni_ioctl_dispatch(ioctls, ARRAY_SIZE(ioctls), &ctx, cmd, arg);
 }
 
@@ -481,7 +641,7 @@ static int implicit_begin(struct oni_dev *dev, struct oni_link *link,
 		return -EBUSY;
 	f->implicit_claim = !dev->owner;
 	if (f->implicit_claim)
-		owner_set(dev, f);
+		owner_begin(dev, link, f);
 
 	file = oni_stream_create(dev, link, &sc);
 	if (IS_ERR(file)) {
@@ -539,15 +699,43 @@ static ssize_t oni_read(struct file *file, char __user *buf, size_t len,
 	return oni_stream_do_read(f->implicit->private_data, file, buf, len);
 }
 
-/* One buffer whatever the number of pieces, so that writev(2) sends whole frames. */
-static ssize_t oni_write_iter(struct kiocb *iocb, struct iov_iter *from)
+static int tx_lock(struct oni_dev *dev, const struct kiocb *iocb)
 {
-	struct oni_file *f = iocb->ki_filp->private_data;
-	size_t len = iov_iter_count(from);
+	if (iocb->ki_filp->f_flags & O_NONBLOCK ||
+	    iocb->ki_flags & IOCB_NOWAIT)
+		return mutex_trylock(&dev->tx_lock) ? 0 : -EAGAIN;
+	return mutex_lock_interruptible(&dev->tx_lock) ? -ERESTARTSYS : 0;
+}
+
+/* Send what is in @frames; apart from dev->lock, which may be held for long. */
+static int tx_frames(struct oni_file *f, const struct kiocb *iocb,
+		     const u32 *frames, size_t words)
+{
 	struct oni_dev *dev = f->dev;
 	struct oni_link *link;
 	int idx, ret;
+
+	ret = tx_lock(dev, iocb);
+	if (ret)
+		return ret;
+	link = oni_dev_enter(dev, &idx);
+	if (!link)
+		ret = -ENODEV;
+	else if (dev->owner != f)
+		ret = -EPERM;
+	else
+		ret = oni_write_frames(dev, link, frames, words);
+	oni_dev_exit(dev, idx);
+	mutex_unlock(&dev->tx_lock);
+	return ret;
+}
+
+/* One buffer whatever the number of pieces, so that writev(2) sends whole frames. */
+static ssize_t oni_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	size_t len = iov_iter_count(from);
 	u32 *frames;
+	int ret;
 
 	if (!len)
 		return 0;
@@ -556,25 +744,11 @@ static ssize_t oni_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	frames = kvmalloc(len, GFP_KERNEL_ACCOUNT);
 	if (!frames)
 		return -ENOMEM;
-	if (!copy_from_iter_full(frames, len, from)) {
-		ret = -EFAULT;
-		goto out;
-	}
-
-	if (mutex_lock_interruptible(&dev->lock)) {
-		ret = -ERESTARTSYS;
-		goto out;
-	}
-	link = oni_dev_enter(dev, &idx);
-	if (!link)
-		ret = -ENODEV;
-	else if (dev->owner != f)
-		ret = -EPERM;
+	if (copy_from_iter_full(frames, len, from))
+		ret = tx_frames(iocb->ki_filp->private_data, iocb, frames,
+				len / 4);
 	else
-		ret = oni_write_frames(dev, link, frames, len / 4);
-	oni_dev_exit(dev, idx);
-	mutex_unlock(&dev->lock);
-out:
+		ret = -EFAULT;
 	kvfree(frames);
 	return ret < 0 ? ret : len;
 }

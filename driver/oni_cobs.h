@@ -3,7 +3,7 @@
  * Signal channel of an ONI controller: COBS framing and packet contents.
  *
  * Pure code: no I/O, no allocation, no locks. Compiled into the kernel module,
- * the unit tests and the fuzz targets from this one file.
+ * libonidev, the unit tests and the fuzz targets from this one file.
  * Source of the constants: ONI specification v1.0, signal channel; liboni
  * onidefs.h.
  */

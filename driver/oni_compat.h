@@ -34,6 +34,17 @@ static inline void oni_vm_flags_mod(struct vm_area_struct *vma, vm_flags_t set,
 #define oni_vm_flags_mod(vma, set, clear)	vm_flags_mod(vma, set, clear)
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+/* A USB driver has the shutdown of the device model, or none. */
+#define oni_usb_shutdown_arg	struct device
+#define oni_usb_shutdown_intf(arg)	to_usb_interface(arg)
+#define ONI_USB_SHUTDOWN	driver.shutdown
+#else
+#define oni_usb_shutdown_arg	struct usb_interface
+#define oni_usb_shutdown_intf(arg)	(arg)
+#define ONI_USB_SHUTDOWN	shutdown
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 #define EXPORT_SYMBOL_ONI(sym)		EXPORT_SYMBOL_NS_GPL(sym, ONI)
 #define ONI_IMPORT		MODULE_IMPORT_NS(ONI)

@@ -14,8 +14,13 @@
 #include "oni_trace.h"
 
 #define ONI_MINORS	64
+/* Minors of the nodes of the interlock, from that of the controller on. */
+#define ONI_MINOR_STIM	ONI_MINORS
+#define ONI_MINOR_STOP	(2 * ONI_MINORS)
+#define ONI_MINORS_ALL	(3 * ONI_MINORS)
 
 static struct class *oni_class;
+static struct class *oni_stim_class;
 static dev_t oni_devt;
 static DEFINE_IDA(oni_ida);
 
@@ -57,6 +62,9 @@ static void oni_dev_release(struct device *d)
 		ida_free(&oni_ida, dev->minor);
 	cleanup_srcu_struct(&dev->srcu);
 	kvfree(dev->table);
+	kvfree(dev->spare);
+	kvfree(dev->signals);
+	oni_stim_free(dev);
 	kfree(dev);
 	if (atomic_dec_and_test(&oni_live))
 		wake_up(&oni_live_wait);
@@ -69,7 +77,9 @@ static void oni_dev_release(struct device *d)
  * @owner: module of the transport, pinned while an acquisition runs
  * @priv: for oni_link_priv()
  *
- * Return: the link, or an ERR_PTR.
+ * Reads what firmware says about the controller and asserts its inhibit line.
+ *
+ * Return: the link, or an ERR_PTR, -EPROBE_DEFER among others.
  */
 struct oni_link *oni_link_alloc(struct device *parent,
 				const struct oni_link_ops *ops,
@@ -81,13 +91,30 @@ struct oni_link *oni_link_alloc(struct device *parent,
 
 	link = kzalloc(sizeof(*link), GFP_KERNEL);
 	dev = kzalloc(sizeof(*dev), GFP_KERNEL);
-	if (!link || !dev) {
-		ret = -ENOMEM;
+	ret = -ENOMEM;
+	if (!link || !dev)
 		goto err_free;
-	}
-	ret = init_srcu_struct(&dev->srcu);
+	dev->table = kvcalloc(ONI_MAX_ROWS, sizeof(*dev->table), GFP_KERNEL);
+	dev->spare = kvcalloc(ONI_MAX_ROWS, sizeof(*dev->spare), GFP_KERNEL);
+	dev->signals = kvcalloc(ONI_SIGNALS, sizeof(*dev->signals), GFP_KERNEL);
+	if (!dev->table || !dev->spare || !dev->signals)
+		goto err_free;
+	ret = kfifo_init(&dev->sig_fifo, dev->signals,
+			 ONI_SIGNALS * sizeof(*dev->signals));
 	if (ret)
 		goto err_free;
+	ret = oni_stim_init(dev, ops->stim);
+	if (ret)
+		goto err_free;
+	ret = init_srcu_struct(&dev->srcu);
+	if (ret)
+		goto err_stim;
+	/* Before anything is asked of the hardware: it may be armed. */
+	ret = oni_fw_read(&dev->fw, parent);
+	if (ret) {
+		cleanup_srcu_struct(&dev->srcu);
+		goto err_stim;
+	}
 
 	atomic_inc(&oni_live);
 	device_initialize(&dev->dev);
@@ -98,9 +125,9 @@ struct oni_link *oni_link_alloc(struct device *parent,
 	dev->minor = -1;
 	mutex_init(&dev->lock);
 	mutex_init(&dev->ctl_lock);
+	mutex_init(&dev->tx_lock);
 	mutex_init(&dev->table_lock);
 	spin_lock_init(&dev->sig_lock);
-	INIT_KFIFO(dev->sig_fifo);
 	init_waitqueue_head(&dev->sig_wait);
 	init_waitqueue_head(&dev->wait);
 	INIT_WORK(&dev->fault_work, oni_ctl_fault_work);
@@ -112,12 +139,101 @@ struct oni_link *oni_link_alloc(struct device *parent,
 	rcu_assign_pointer(dev->link, link);
 	return link;
 
+err_stim:
+	oni_stim_free(dev);
 err_free:
+	if (dev) {
+		kvfree(dev->table);
+		kvfree(dev->spare);
+		kvfree(dev->signals);
+	}
 	kfree(dev);
 	kfree(link);
 	return ERR_PTR(ret);
 }
 EXPORT_SYMBOL_ONI(oni_link_alloc);
+
+/* --- nodes of the interlock ---------------------------------------------- */
+
+static void node_release(struct device *d)
+{
+	struct oni_node *node = container_of(d, struct oni_node, dev);
+
+	put_device(&node->oni->dev);
+	kfree(node);
+	if (atomic_dec_and_test(&oni_live))
+		wake_up(&oni_live_wait);
+}
+
+static struct oni_node *node_add(struct oni_dev *dev, const char *suffix,
+				 int minor, const struct file_operations *fops)
+{
+	struct oni_node *node;
+	int ret;
+
+	node = kzalloc(sizeof(*node), GFP_KERNEL);
+	if (!node)
+		return ERR_PTR(-ENOMEM);
+	atomic_inc(&oni_live);
+	device_initialize(&node->dev);
+	node->oni = dev;
+	get_device(&dev->dev);
+	node->dev.release = node_release;
+	node->dev.class = oni_stim_class;
+	node->dev.parent = &dev->dev;
+	node->dev.devt = MKDEV(MAJOR(oni_devt), minor);
+	cdev_init(&node->cdev, fops);
+	node->cdev.owner = THIS_MODULE;
+	ret = dev_set_name(&node->dev, "oni%d-%s", dev->minor, suffix);
+	if (!ret)
+		ret = cdev_device_add(&node->cdev, &node->dev);
+	if (ret) {
+		put_device(&node->dev);
+		return ERR_PTR(ret);
+	}
+	return node;
+}
+
+static void node_del(struct oni_node *node)
+{
+	if (!node)
+		return;
+	cdev_device_del(&node->cdev, &node->dev);
+	put_device(&node->dev);
+}
+
+static void stim_nodes_del(struct oni_dev *dev)
+{
+	oni_stim_unregister(dev);
+	node_del(dev->stim.stim_node);
+	node_del(dev->stim.stop_node);
+	dev->stim.stim_node = NULL;
+	dev->stim.stop_node = NULL;
+}
+
+static int stim_nodes_add(struct oni_dev *dev)
+{
+	struct oni_node *node;
+	int ret;
+
+	ret = oni_stim_register(dev);
+	if (ret)
+		return ret;
+	/* First what stops. */
+	node = node_add(dev, "stop", ONI_MINOR_STOP + dev->minor, &oni_stop_fops);
+	if (IS_ERR(node))
+		goto fail;
+	dev->stim.stop_node = node;
+	node = node_add(dev, "stim", ONI_MINOR_STIM + dev->minor, &oni_stim_fops);
+	if (IS_ERR(node))
+		goto fail;
+	dev->stim.stim_node = node;
+	return 0;
+
+fail:
+	stim_nodes_del(dev);
+	return PTR_ERR(node);
+}
 
 /**
  * oni_link_register - bring the controller up and show it to user space
@@ -153,6 +269,11 @@ int oni_link_register(struct oni_link *link)
 	ret = cdev_device_add(&dev->cdev, &dev->dev);
 	if (ret)
 		return ret;
+	ret = link->ops->stim ? stim_nodes_add(dev) : 0;
+	if (ret) {
+		cdev_device_del(&dev->cdev, &dev->dev);
+		return ret;
+	}
 	link->registered = true;
 	return 0;
 }
@@ -166,6 +287,7 @@ static void oni_dev_numb(struct oni_dev *dev, struct oni_ring *ring)
 		oni_ring_end(ring, ONI_RING_GONE, -ENODEV);
 	wake_up_all(&dev->sig_wait);
 	wake_up_all(&dev->wait);
+	wake_up_all(&dev->stim.queue.wait);
 	trace_oni_state(dev->minor, ONI_STATE_GONE);
 }
 
@@ -181,10 +303,14 @@ void oni_link_unregister(struct oni_link *link)
 {
 	struct oni_dev *dev = link->dev;
 
-	if (link->registered)
+	if (link->registered) {
+		stim_nodes_del(dev);
 		cdev_device_del(&dev->cdev, &dev->dev);
+	}
 
 	mutex_lock(&dev->lock);
+	oni_stim_leave(dev, oni_dev_gone(dev) ? NULL : link,
+		       ONI_STIM_BECAUSE_REMOVE);
 	if (!oni_dev_gone(dev)) {
 		/* A reader must not take this for a stop that somebody asked for. */
 		set_bit(ONI_DEV_LEAVING, &dev->flags);
@@ -198,6 +324,7 @@ void oni_link_unregister(struct oni_link *link)
 
 	synchronize_srcu(&dev->srcu);
 	cancel_work_sync(&dev->fault_work);
+	oni_stim_watch_end(dev);
 }
 EXPORT_SYMBOL_ONI(oni_link_unregister);
 
@@ -213,6 +340,8 @@ void oni_link_free(struct oni_link *link)
 	rcu_assign_pointer(dev->link, NULL);
 	synchronize_srcu(&dev->srcu);
 	cancel_work_sync(&dev->fault_work);
+	oni_stim_watch_end(dev);
+	oni_fw_release(&dev->fw);
 	put_device(&dev->dev);
 	kfree(link);
 }
@@ -225,7 +354,31 @@ void *oni_link_priv(struct oni_link *link)
 EXPORT_SYMBOL_ONI(oni_link_priv);
 
 /**
- * oni_link_quiesce - stop and make safe, before suspend or shutdown
+ * oni_link_shutdown - stop, make safe, and let nobody in any more
+ * @link: the link
+ *
+ * At a shutdown programs still run, and one that is woken because its
+ * acquisition ended would start the next one.
+ */
+void oni_link_shutdown(struct oni_link *link)
+{
+	struct oni_dev *dev = link->dev;
+
+	mutex_lock(&dev->lock);
+	if (!oni_dev_gone(dev)) {
+		set_bit(ONI_DEV_LEAVING, &dev->flags);
+		oni_stim_leave(dev, link, ONI_STIM_BECAUSE_REMOVE);
+		oni_stop_locked(dev, link);
+		oni_stim_safe_locked(dev, link);
+		oni_fence_locked(dev, link);
+		oni_dev_numb(dev, dev->stream ? dev->stream->ring : NULL);
+	}
+	mutex_unlock(&dev->lock);
+}
+EXPORT_SYMBOL_ONI(oni_link_shutdown);
+
+/**
+ * oni_link_quiesce - stop and make safe, before suspend or a reset
  * @link: the link
  */
 void oni_link_quiesce(struct oni_link *link)
@@ -234,9 +387,10 @@ void oni_link_quiesce(struct oni_link *link)
 
 	mutex_lock(&dev->lock);
 	if (!oni_dev_gone(dev)) {
+		oni_stim_leave(dev, link, ONI_STIM_BECAUSE_SUSPEND);
 		oni_stop_locked(dev, link);
 		oni_stim_safe_locked(dev, link);
-		link->ops->reset(link);
+		oni_fence_locked(dev, link);
 	}
 	mutex_unlock(&dev->lock);
 }
@@ -254,7 +408,14 @@ int oni_link_resume(struct oni_link *link)
 	struct oni_dev *dev = link->dev;
 	int ret;
 
+	/* What an error ended must have ended before the reset. */
+	flush_work(&dev->fault_work);
 	mutex_lock(&dev->lock);
+	/* Somebody was quick to start again, on a controller that is not ready. */
+	if (dev->running) {
+		oni_ring_error(dev->stream->ring, -EIO);
+		oni_stop_locked(dev, link);
+	}
 	ret = oni_dev_gone(dev) ? -ENODEV : oni_reset_locked(dev, link);
 	if (ret)
 		set_bit(ONI_DEV_FAULT, &dev->flags);
@@ -277,8 +438,11 @@ void oni_link_signal(struct oni_link *link, u8 byte)
 
 	spin_lock_irqsave(&dev->sig_lock, flags);
 	res = oni_cobs_feed(&dev->cobs, byte, &sig);
-	if (res == ONI_COBS_PACKET && !kfifo_put(&dev->sig_fifo, sig))
-		res = ONI_COBS_BAD;
+	/* What nobody waits for makes way. */
+	if (res == ONI_COBS_PACKET && kfifo_is_full(&dev->sig_fifo))
+		kfifo_skip(&dev->sig_fifo);
+	if (res == ONI_COBS_PACKET)
+		kfifo_put(&dev->sig_fifo, sig);
 	spin_unlock_irqrestore(&dev->sig_lock, flags);
 
 	if (res == ONI_COBS_PACKET) {
@@ -290,6 +454,23 @@ void oni_link_signal(struct oni_link *link, u8 byte)
 	}
 }
 EXPORT_SYMBOL_ONI(oni_link_signal);
+
+/**
+ * oni_link_signal_cut - the signal channel was cut short by a reset
+ * @link: the link
+ *
+ * What came of a packet so far must not be taken for the beginning of the next.
+ */
+void oni_link_signal_cut(struct oni_link *link)
+{
+	struct oni_dev *dev = link->dev;
+	unsigned long flags;
+
+	spin_lock_irqsave(&dev->sig_lock, flags);
+	memset(&dev->cobs, 0, sizeof(dev->cobs));
+	spin_unlock_irqrestore(&dev->sig_lock, flags);
+}
+EXPORT_SYMBOL_ONI(oni_link_signal_cut);
 
 /**
  * oni_link_error - the link did something it must not do
@@ -304,6 +485,7 @@ void oni_link_error(struct oni_link *link, int err)
 	trace_oni_link_error(dev->minor, err);
 	if (!test_and_set_bit(ONI_DEV_FAULT, &dev->flags))
 		queue_work(system_unbound_wq, &dev->fault_work);
+	oni_stim_poke(dev);
 }
 EXPORT_SYMBOL_ONI(oni_link_error);
 
@@ -320,6 +502,8 @@ void oni_link_lost(struct oni_link *link)
 	trace_oni_link_error(dev->minor, -ENODEV);
 	wake_up_all(&dev->sig_wait);
 	wake_up_all(&dev->wait);
+	wake_up_all(&dev->stim.queue.wait);
+	oni_stim_poke(dev);
 	/* Readers are woken from process context, where locks can be taken. */
 	queue_work(system_unbound_wq, &dev->fault_work);
 }
@@ -339,11 +523,19 @@ static char *oni_devnode(oni_const_device *dev, umode_t *mode)
 	return NULL;
 }
 
+static char *oni_stim_devnode(oni_const_device *dev, umode_t *mode)
+{
+	/* Everybody may stop. */
+	if (mode)
+		*mode = MINOR(dev->devt) >= ONI_MINOR_STOP ? 0666 : 0600;
+	return NULL;
+}
+
 static int __init oni_init(void)
 {
 	int ret;
 
-	ret = alloc_chrdev_region(&oni_devt, 0, ONI_MINORS, "oni");
+	ret = alloc_chrdev_region(&oni_devt, 0, ONI_MINORS_ALL, "oni");
 	if (ret)
 		return ret;
 	/*
@@ -352,18 +544,31 @@ static int __init oni_init(void)
 	 */
 	oni_class = oni_class_create("oni");
 	if (IS_ERR(oni_class)) {
-		unregister_chrdev_region(oni_devt, ONI_MINORS);
-		return PTR_ERR(oni_class);
+		ret = PTR_ERR(oni_class);
+		goto err_region;
 	}
 	oni_class->devnode = oni_devnode;
+	oni_stim_class = oni_class_create("oni_stim");
+	if (IS_ERR(oni_stim_class)) {
+		ret = PTR_ERR(oni_stim_class);
+		goto err_class;
+	}
+	oni_stim_class->devnode = oni_stim_devnode;
 	return 0;
+
+err_class:
+	class_destroy(oni_class);
+err_region:
+	unregister_chrdev_region(oni_devt, ONI_MINORS_ALL);
+	return ret;
 }
 
 static void __exit oni_exit(void)
 {
 	wait_event(oni_live_wait, !atomic_read(&oni_live));
+	class_destroy(oni_stim_class);
 	class_destroy(oni_class);
-	unregister_chrdev_region(oni_devt, ONI_MINORS);
+	unregister_chrdev_region(oni_devt, ONI_MINORS_ALL);
 	ida_destroy(&oni_ida);
 }
 

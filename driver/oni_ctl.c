@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The ONI controller: register handshake, device table, reset, start, stop,
- * port power, write frames, safe state of stimulators.
+ * port power, write frames, safe state of stimulators and outputs.
  *
  * ONI specification v1.0 (controller, register interface, signal channel) with
  * the details that liboni relies on. Every wait is bounded and ends at once
@@ -10,8 +10,8 @@
 #include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/module.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/sort.h>
 
 #include "oni_internal.h"
 #include "oni_trace.h"
@@ -27,7 +27,8 @@
 /* Safe-state writes of one device that may go unanswered. */
 #define SAFE_SILENT_MAX		2
 #define TABLE_TIMEOUT		msecs_to_jiffies(3000)
-#define HUB_INFO		0xfeU
+/* A card that trickles rows does not hold the controller for ever. */
+#define TABLE_LIMIT		msecs_to_jiffies(10000)
 #define PORT_POLL_MS		20
 /* The hub behind a port needs this long from link lock to answering. */
 #define PORT_SETTLE_MS		50
@@ -80,7 +81,8 @@ static bool signal_get(struct oni_dev *dev, struct oni_signal *sig)
 
 /*
  * Wait for one of the packets in @mask; others are dropped, as a NULL signal
- * may come at any time. @timeout is the total, in jiffies.
+ * may come at any time. @timeout is the total, in jiffies; what came in time
+ * counts even if this gets its turn later.
  */
 static int signal_wait(struct oni_dev *dev, u32 mask, long timeout,
 		       struct oni_signal *sig)
@@ -91,15 +93,15 @@ static int signal_wait(struct oni_dev *dev, u32 mask, long timeout,
 	for (;;) {
 		long left = (long)(end - jiffies);
 
-		if (left <= 0)
-			return -ETIMEDOUT;
 		wait_event_timeout(dev->sig_wait,
 				   (got = signal_get(dev, sig)) ||
-				   oni_dev_gone(dev), left);
+				   oni_dev_gone(dev), max(left, 0L));
 		if (oni_dev_gone(dev))
 			return -ENODEV;
 		if (got && (sig->flag & mask))
 			return 0;
+		if (left <= 0)
+			return -ETIMEDOUT;
 	}
 }
 
@@ -147,18 +149,19 @@ static int reg_launch(struct oni_dev *dev, struct oni_link *link, u32 addr,
 	return 0;
 }
 
-static int reg_access(struct oni_dev *dev, struct oni_link *link, u32 addr,
-		      u32 reg, bool write, u32 *val)
+/* One whole handshake. Caller holds ctl_lock. */
+static int reg_access_locked(struct oni_dev *dev, struct oni_link *link,
+			     u32 addr, u32 reg, bool write, u32 *val)
 {
 	u32 ack = write ? ONI_SIG_WACK : ONI_SIG_RACK;
 	u32 nack = write ? ONI_SIG_WNACK : ONI_SIG_RNACK;
 	struct oni_signal sig;
 	int ret;
 
+	lockdep_assert_held(&dev->ctl_lock);
 	if (oni_dev_gone(dev))
 		return -ENODEV;
 
-	mutex_lock(&dev->ctl_lock);
 	ret = reg_launch(dev, link, addr, reg, write ? val : NULL);
 	if (ret)
 		goto out;
@@ -172,14 +175,32 @@ static int reg_access(struct oni_dev *dev, struct oni_link *link, u32 addr,
 	else if (!write)
 		ret = link->ops->ctl_read(link, ONI_REG_REG_VALUE, val);
 out:
-	mutex_unlock(&dev->ctl_lock);
-
 	atomic64_inc(write ? &dev->cnt.reg_writes : &dev->cnt.reg_reads);
 	if (ret == -EREMOTEIO)
 		atomic64_inc(&dev->cnt.reg_nacks);
 	else if (ret == -ETIMEDOUT)
 		atomic64_inc(&dev->cnt.reg_timeouts);
 	trace_oni_reg(addr, reg, *val, write, ret);
+	return ret;
+}
+
+/**
+ * oni_reg_access - one device register access that nobody has to allow
+ * @dev: the controller
+ * @link: its link
+ * @addr: full device address
+ * @reg: register
+ * @write: or read
+ * @val: to write, or out
+ */
+int oni_reg_access(struct oni_dev *dev, struct oni_link *link, u32 addr, u32 reg,
+		   bool write, u32 *val)
+{
+	int ret;
+
+	mutex_lock(&dev->ctl_lock);
+	ret = reg_access_locked(dev, link, addr, reg, write, val);
+	mutex_unlock(&dev->ctl_lock);
 	return ret;
 }
 
@@ -194,23 +215,10 @@ out:
  */
 int oni_find_device(struct oni_dev *dev, u32 addr, struct oni_device *row)
 {
-	int ret = -ENOENT;
-	u32 i;
+	int ret;
 
 	mutex_lock(&dev->table_lock);
-	for (i = 0; i < dev->rows; i++) {
-		if ((addr & 0xff) == HUB_INFO &&
-		    dev->table[i].addr >> 8 == addr >> 8) {
-			*row = (struct oni_device){ .addr = addr };
-			ret = 0;
-			break;
-		}
-		if (dev->table[i].addr == addr && dev->table[i].id) {
-			*row = dev->table[i];
-			ret = 0;
-			break;
-		}
-	}
+	ret = oni_table_find(dev->table, dev->rows, addr, row);
 	mutex_unlock(&dev->table_lock);
 	return ret;
 }
@@ -221,33 +229,188 @@ int oni_reg_read(struct oni_dev *dev, struct oni_link *link, u32 addr, u32 reg,
 	struct oni_device row;
 	int ret = oni_find_device(dev, addr, &row);
 
-	return ret ?: reg_access(dev, link, addr, reg, false, val);
+	return ret ?: oni_reg_access(dev, link, addr, reg, false, val);
 }
 
-/* For user space: only what the guard lets through. */
-int oni_reg_write(struct oni_dev *dev, struct oni_link *link, u32 addr,
-		  u32 reg, u32 val)
+/* Is @addr the information device of the hub that has Rhythm? */
+static bool is_rhythm_hub(struct oni_dev *dev, u32 addr)
+{
+	struct oni_device row;
+
+	return addr == ONI_RHYTHM_HUB &&
+	       !oni_find_device(dev, ONI_RHYTHM_ADDR, &row) &&
+	       row.id == ONI_ID_RHYTHM;
+}
+
+/* May user space write this? Only what the guard lets through. */
+static int reg_write_check(struct oni_dev *dev, u32 addr, u32 reg, u32 val)
 {
 	struct oni_device row;
 	int ret = oni_find_device(dev, addr, &row);
+	bool ok;
 
 	if (ret)
 		return ret;
-	if (!oni_guard_reg_writable(row.id, reg)) {
-		atomic64_inc(&dev->cnt.guarded);
+	if (is_rhythm_hub(dev, addr))
+		ok = oni_guard_rhythm_hub_writable(reg, val);
+	else
+		ok = oni_guard_reg_writable(row.id, reg, val);
+	if (!ok) {
+		oni_stim_guarded(dev, addr, reg);
 		return -EPERM;
 	}
-	return reg_access(dev, link, addr, reg, true, &val);
+	return 0;
 }
 
-/* --- safe state of stimulators ------------------------------------------- */
+int oni_reg_write(struct oni_dev *dev, struct oni_link *link, u32 addr,
+		  u32 reg, u32 val)
+{
+	int ret = reg_write_check(dev, addr, reg, val);
+
+	return ret ?: oni_reg_access(dev, link, addr, reg, true, &val);
+}
+
+static int batch_check(struct oni_dev *dev, const struct oni_reg_op *op)
+{
+	struct oni_device row;
+
+	if (op->flags & ONI_REG_OP_WRITE)
+		return reg_write_check(dev, op->dev_addr, op->reg_addr,
+				       op->value);
+	return oni_find_device(dev, op->dev_addr, &row);
+}
+
+/**
+ * oni_reg_batch - register accesses for user space, in order
+ * @dev: the controller
+ * @link: its link
+ * @ops: the accesses; values and results are written into it
+ * @n: how many
+ * @done: out: how many were executed, a failed one included
+ *
+ * Return: 0, or the error of the check or of the access that ended it.
+ */
+int oni_reg_batch(struct oni_dev *dev, struct oni_link *link,
+		  struct oni_reg_op *ops, u32 n, u32 *done)
+{
+	int ret = 0;
+	u32 i;
+
+	for (i = 0; i < n; i++) {
+		ret = batch_check(dev, &ops[i]);
+		if (ret)
+			return ret;
+	}
+	mutex_lock(&dev->ctl_lock);
+	for (i = 0; i < n && !ret; i++) {
+		if (signal_pending(current)) {
+			ret = -EINTR;
+			break;
+		}
+		ret = reg_access_locked(dev, link, ops[i].dev_addr,
+					ops[i].reg_addr,
+					ops[i].flags & ONI_REG_OP_WRITE,
+					&ops[i].value);
+		ops[i].result = ret;
+	}
+	mutex_unlock(&dev->ctl_lock);
+	*done = i;
+	return ret;
+}
+
+/**
+ * oni_reg_sequence - accesses that the driver itself wants, none in between
+ * @dev: the controller
+ * @link: its link
+ * @ops: the accesses
+ * @n: how many
+ *
+ * Return: 0, or the error of the first that failed, which ends it.
+ */
+int oni_reg_sequence(struct oni_dev *dev, struct oni_link *link,
+		     struct oni_reg_op *ops, u32 n)
+{
+	int ret = 0;
+	u32 i;
+
+	mutex_lock(&dev->ctl_lock);
+	for (i = 0; i < n && !ret; i++)
+		ret = reg_access_locked(dev, link, ops[i].dev_addr,
+					ops[i].reg_addr,
+					ops[i].flags & ONI_REG_OP_WRITE,
+					&ops[i].value);
+	mutex_unlock(&dev->ctl_lock);
+	return ret;
+}
+
+/* --- reset of the transport ------------------------------------------------ */
+
+/* Nothing may begin before the transport has settled. Caller: ctl_lock. */
+static int transport_reset(struct oni_dev *dev, struct oni_link *link)
+{
+	int ret;
+
+	lockdep_assert_held(&dev->ctl_lock);
+	mutex_lock(&dev->tx_lock);
+	ret = link->ops->reset(link);
+	mutex_unlock(&dev->tx_lock);
+	return ret;
+}
+
+/**
+ * oni_fence_locked - reset the transport only: no DMA is in flight after it
+ * @dev: the controller, dev->lock held
+ * @link: its link, which may be lost
+ *
+ * Waits for a register access or a write that is under way, which are bounded.
+ */
+void oni_fence_locked(struct oni_dev *dev, struct oni_link *link)
+{
+	lockdep_assert_held(&dev->lock);
+	mutex_lock(&dev->ctl_lock);
+	transport_reset(dev, link);
+	mutex_unlock(&dev->ctl_lock);
+}
+
+/* --- safe state of stimulators and outputs -------------------------------- */
+
+/**
+ * oni_safe_reg - make one register safe
+ * @dev: the controller
+ * @link: its link
+ * @addr: of the device
+ * @reg: register
+ * @sw: the write that it is one of
+ *
+ * A part of it may stay. If it cannot be read, nothing stays: what is switched off
+ * comes first. An answer says that a write arrived; of what stops currents that is
+ * not enough.
+ *
+ * Return: 0; -EIO: it reads back otherwise; or the error of an access.
+ */
+int oni_safe_reg(struct oni_dev *dev, struct oni_link *link, u32 addr, u32 reg,
+		 const struct oni_safe_write *sw)
+{
+	u32 val = 0, seen;
+	int ret = 0;
+
+	if (sw->keep)
+		ret = oni_reg_access(dev, link, addr, reg, false, &val);
+	val = (ret ? 0 : val & sw->keep) | sw->value;
+	ret = oni_reg_access(dev, link, addr, reg, true, &val);
+	if (ret || !sw->stops)
+		return ret;
+	seen = ~val;
+	ret = oni_reg_access(dev, link, addr, reg, false, &seen);
+	return ret ?: seen != val ? -EIO : 0;
+}
 
 /*
  * A write that is refused or lost does not end this: every further one makes
  * the device safer. Only a device that does not answer at all is given up, or
  * a hundred time-outs would be waited for with the controller locked.
  */
-static int safe_row(struct oni_dev *dev, struct oni_link *link,
+int oni_safe_device(struct oni_dev *dev, struct oni_link *link,
 		    const struct oni_device *row)
 {
 	unsigned int silent = 0;
@@ -258,13 +421,12 @@ static int safe_row(struct oni_dev *dev, struct oni_link *link,
 
 	sw = oni_guard_safe_writes(&n);
 	for (i = 0; i < n; i++) {
-		if (sw[i].id != row->id)
+		if (sw[i].id != row->id ||
+		    (sw[i].write_size && sw[i].write_size != row->write_size))
 			continue;
 		for (k = 0; k < sw[i].count; k++) {
-			u32 val = sw[i].value;
-
-			ret = reg_access(dev, link, row->addr, sw[i].reg + k,
-					 true, &val);
+			ret = oni_safe_reg(dev, link, row->addr,
+					   sw[i].reg + k, &sw[i]);
 			if (ret && !err)
 				err = ret;
 			if (ret == -ETIMEDOUT)
@@ -276,13 +438,71 @@ static int safe_row(struct oni_dev *dev, struct oni_link *link,
 	return err;
 }
 
+/*
+ * The outputs of a device take frames, which nobody acknowledges: success means
+ * that the hardware has fetched them.
+ */
+static int rest_row(struct oni_dev *dev, struct oni_link *link,
+		    const struct oni_device *row)
+{
+	const struct oni_frame_rule *rule;
+	u32 frame[2 + ONI_OUTPUT_WORDS];
+	u32 words = row->write_size / 4;
+	size_t n;
+	int ret;
+
+	if (!oni_guard_is_output(row->id))
+		return 0;
+	rule = oni_guard_frame_rule(row->id, row->write_size);
+	if (!rule || words > ONI_OUTPUT_WORDS)
+		return -EOPNOTSUPP;
+	if (oni_dev_gone(dev))
+		return -ENODEV;
+
+	n = oni_write_frame_fill(frame, row->addr, words, rule->rest);
+	mutex_lock(&dev->tx_lock);
+	ret = link->ops->tx(link, frame, n * 4);
+	mutex_unlock(&dev->tx_lock);
+	return ret;
+}
+
 /**
- * oni_stim_safe_locked - write the safe state of every known stimulator
+ * oni_outputs_off_locked - take outputs of an Acquisition Board to 0
+ * @dev: the controller, dev->lock held
+ * @link: its link
+ *
+ * Two short frames. One that the hardware does not fetch ends it: the write
+ * channel has failed then.
+ *
+ * Return: 0, or the first thing that went wrong; -EOPNOTSUPP: a device takes
+ * frames of a size that is not known, the others are at 0.
+ */
+int oni_outputs_off_locked(struct oni_dev *dev, struct oni_link *link)
+{
+	int ret, err = 0;
+	u32 i, rows;
+
+	lockdep_assert_held(&dev->lock);
+	rows = dev->rows;	/* changes under dev->lock only */
+	for (i = 0; i < rows; i++) {
+		ret = rest_row(dev, link, &dev->table[i]);
+		if (ret == -EOPNOTSUPP)
+			err = ret;
+		else if (ret)
+			return ret;
+	}
+	return err;
+}
+
+/**
+ * oni_stim_safe_locked - write the safe state of every known stimulator, take
+ *	outputs to 0
  * @dev: the controller, dev->lock held
  * @link: its link
  *
  * Power-on defaults are armed, so this runs after every reset, when ownership
- * ends and before the hardware is given up.
+ * ends and before the hardware is given up. Nothing is running. If the write
+ * channel of outputs has failed the transport is reset, once.
  */
 void oni_stim_safe_locked(struct oni_dev *dev, struct oni_link *link)
 {
@@ -292,103 +512,93 @@ void oni_stim_safe_locked(struct oni_dev *dev, struct oni_link *link)
 
 	lockdep_assert_held(&dev->lock);
 	rows = dev->rows;	/* changes under dev->lock only */
+	mutex_lock(&dev->stim.lock);
+	dev->stim.in_hardware = false;
 	for (i = 0; i < rows; i++) {
-		ret = safe_row(dev, link, &dev->table[i]);
+		ret = oni_safe_device(dev, link, &dev->table[i]);
 		if (!ret)
 			continue;
 		safe = false;
 		atomic64_inc(&dev->cnt.stim_safe_failures);
 		/* The parent: this may run before the node has a name. */
 		dev_warn_ratelimited(dev->dev.parent,
-				     "stimulator 0x%03x (id %u) did not confirm its safe state: %d\n",
+				     "device 0x%03x (id %u) did not confirm its safe state: %d\n",
 				     dev->table[i].addr, dev->table[i].id, ret);
 		if (ret == -ENODEV)
 			break;
 	}
+	dev->stim.confirmed = safe;
+	mutex_unlock(&dev->stim.lock);
+	/* Registers first: they decide what the outputs follow. */
+	ret = oni_outputs_off_locked(dev, link);
+	if (ret && ret != -ENODEV && ret != -EOPNOTSUPP) {
+		/* The write channel has failed, which only this cures. */
+		oni_fence_locked(dev, link);
+		ret = oni_outputs_off_locked(dev, link);
+	}
+	if (ret) {
+		safe = false;
+		atomic64_inc(&dev->cnt.stim_safe_failures);
+		dev_warn_ratelimited(dev->dev.parent,
+				     "outputs did not take their 0: %d\n", ret);
+	}
 	WRITE_ONCE(dev->stim_safe, safe);
+}
+
+/**
+ * oni_stim_table - a reset has found stimulators, or lost them
+ * @dev: the controller, dev->lock held; their safe state was written
+ * @link: its link
+ */
+void oni_stim_table(struct oni_dev *dev, struct oni_link *link)
+{
+	mutex_lock(&dev->stim.lock);
+	oni_stim_find(dev, link);
+	mutex_unlock(&dev->stim.lock);
 }
 
 /* --- reset and device table ---------------------------------------------- */
 
-static int row_cmp(const void *a, const void *b)
+/* Into the spare table, so that nothing can fail for want of memory. */
+static int table_receive(struct oni_dev *dev, u32 *rows)
 {
-	const struct oni_device *x = a, *y = b;
-
-	return x->addr < y->addr ? -1 : x->addr > y->addr;
-}
-
-static int table_receive(struct oni_dev *dev, struct oni_device **table,
-			 u32 *rows)
-{
-	struct oni_device *t;
+	struct oni_device *t = dev->spare;
+	unsigned long end = jiffies + TABLE_LIMIT;
 	struct oni_signal sig;
 	u32 i, n;
 	int ret;
 
 	ret = signal_wait(dev, ONI_SIG_TABLEACK, TABLE_TIMEOUT, &sig);
+	if (!ret)
+		ret = oni_table_announced(&sig, &n);
 	if (ret)
 		return ret;
-	n = sig.data[0];
-	if (sig.words < 1 || !n || n > ONI_MAX_ROWS)
-		return -EPROTO;
-
-	t = kvcalloc(n, sizeof(*t), GFP_KERNEL);
-	if (!t)
-		return -ENOMEM;
 	for (i = 0; i < n; i++) {
 		/* Whatever comes next must be a row: anything else is an error. */
 		ret = signal_wait(dev, ~0U, TABLE_TIMEOUT, &sig);
-		if (!ret && (sig.flag != ONI_SIG_DEVICE ||
-			     sig.words < ONI_SIG_DEVICE_WORDS))
-			ret = -EPROTO;
+		if (!ret)
+			ret = oni_table_row(&sig, &t[i]);
+		if (!ret && time_after(jiffies, end))
+			ret = -ETIMEDOUT;
 		if (ret)
-			goto fail;
-		t[i].addr = sig.data[0];
-		t[i].id = sig.data[1];
-		t[i].version = sig.data[2];
-		t[i].read_size = sig.data[3];
-		t[i].write_size = sig.data[4];
-		ret = -EPROTO;
-		if (t[i].addr > 0xffff || (t[i].addr & 0xff) >= HUB_INFO ||
-		    t[i].read_size > ONI_MAX_SAMPLE ||
-		    t[i].write_size > ONI_MAX_SAMPLE)
-			goto fail;
+			return ret;
 	}
-	sort(t, n, sizeof(*t), row_cmp, NULL);
-	for (i = 1; i < n; i++)
-		if (t[i].addr == t[i - 1].addr)
-			goto fail;
-	*table = t;
 	*rows = n;
-	return 0;
-
-fail:
-	kvfree(t);
-	return ret;
+	return oni_table_check(t, n);
 }
 
-static void table_install(struct oni_dev *dev, struct oni_device *table,
-			  u32 rows)
+static void table_install(struct oni_dev *dev, u32 rows)
 {
-	u32 i, rd = 0, wr = 0;
+	u32 rd, wr;
 
-	for (i = 0; i < rows; i++) {
-		if (table[i].read_size)
-			rd = max(rd, ALIGN(table[i].read_size, 4) +
-				     ONI_FRAME_HEADER);
-		if (table[i].write_size)
-			wr = max(wr, ALIGN(table[i].write_size, 4) +
-				     ONI_WRITE_HEADER);
-	}
-
+	oni_table_frames(dev->spare, rows, &rd, &wr);
 	mutex_lock(&dev->table_lock);
-	swap(dev->table, table);
+	swap(dev->table, dev->spare);
 	dev->rows = rows;
 	dev->max_read_frame = rd;
 	dev->max_write_frame = wr;
 	dev->generation++;
 	mutex_unlock(&dev->table_lock);
-	kvfree(table);
 }
 
 static int identity_read(struct oni_dev *dev, struct oni_link *link)
@@ -400,11 +610,11 @@ static int identity_read(struct oni_dev *dev, struct oni_link *link)
 	if (!ret)
 		ret = oni_ctl_read(dev, link, ONI_REG_ACQCLKHZ, &v[1]);
 	if (!ret)
-		ret = reg_access(dev, link, HUB_INFO, 0, false, &v[2]);
+		ret = oni_reg_access(dev, link, ONI_HUB_INFO, 0, false, &v[2]);
 	if (!ret)
-		ret = reg_access(dev, link, HUB_INFO, 1, false, &v[3]);
+		ret = oni_reg_access(dev, link, ONI_HUB_INFO, 1, false, &v[3]);
 	if (!ret)
-		ret = reg_access(dev, link, HUB_INFO, 2, false, &v[4]);
+		ret = oni_reg_access(dev, link, ONI_HUB_INFO, 2, false, &v[4]);
 	if (ret)
 		return ret == -EREMOTEIO ? -EPROTO : ret;
 	if (!v[1])
@@ -420,27 +630,14 @@ static int identity_read(struct oni_dev *dev, struct oni_link *link)
 	return 0;
 }
 
-/**
- * oni_reset_locked - reset link and controller, read the device table
- * @dev: the controller, dev->lock held, not running
- * @link: its link
- */
-int oni_reset_locked(struct oni_dev *dev, struct oni_link *link)
+/* Reset both and receive the table. Caller: ctl_lock. */
+static int controller_reset(struct oni_dev *dev, struct oni_link *link,
+			    u32 *rows)
 {
-	struct oni_device *table = NULL;
 	unsigned long flags;
-	u32 rows = 0;
 	int ret;
 
-	lockdep_assert_held(&dev->lock);
-	if (oni_dev_gone(dev))
-		return -ENODEV;
-
-	atomic64_inc(&dev->cnt.resets);
-	WRITE_ONCE(dev->stim_safe, false);
-
-	mutex_lock(&dev->ctl_lock);
-	ret = link->ops->reset(link);
+	ret = transport_reset(dev, link);
 	spin_lock_irqsave(&dev->sig_lock, flags);
 	memset(&dev->cobs, 0, sizeof(dev->cobs));
 	kfifo_reset(&dev->sig_fifo);
@@ -450,24 +647,54 @@ int oni_reset_locked(struct oni_dev *dev, struct oni_link *link)
 		ret = link->ops->ctl_write(link, ONI_REG_RUNNING, 0);
 	if (!ret)
 		ret = link->ops->ctl_write(link, ONI_REG_RESET, 1);
-	if (!ret)
-		ret = table_receive(dev, &table, &rows);
+	return ret ?: table_receive(dev, rows);
+}
+
+/**
+ * oni_reset_locked - reset link and controller, read the device table
+ * @dev: the controller, dev->lock held, not running
+ * @link: its link
+ */
+int oni_reset_locked(struct oni_dev *dev, struct oni_link *link)
+{
+	u32 rows = 0;
+	int ret;
+
+	lockdep_assert_held(&dev->lock);
+	if (oni_dev_gone(dev))
+		return -ENODEV;
+
+	atomic64_inc(&dev->cnt.resets);
+	WRITE_ONCE(dev->stim_safe, false);
+	oni_stim_reset_begins(dev);
+
+	mutex_lock(&dev->ctl_lock);
+	ret = controller_reset(dev, link, &rows);
 	mutex_unlock(&dev->ctl_lock);
 	if (ret)
 		goto fail;
 
-	table_install(dev, table, rows);
+	table_install(dev, rows);
 	clear_bit(ONI_DEV_FAULT, &dev->flags);
 	dev->dirty = false;
 	/* Before anything that may fail: the reset has armed what it found. */
 	oni_stim_safe_locked(dev, link);
+	oni_stim_table(dev, link);
 	ret = identity_read(dev, link);
 	if (ret)
 		goto fail;
 	return 0;
 
 fail:
-	if (ret != -ENODEV && ret != -ENOMEM)
+	/*
+	 * The reset has armed the stimulators. If the controller answers, the
+	 * old table is good enough for a try, but not for a promise.
+	 */
+	if (ret == -EPROTO) {
+		oni_stim_safe_locked(dev, link);
+		WRITE_ONCE(dev->stim_safe, false);
+	}
+	if (ret != -ENODEV)
 		set_bit(ONI_DEV_FAULT, &dev->flags);
 	return ret;
 }
@@ -546,17 +773,21 @@ int oni_start_locked(struct oni_dev *dev, struct oni_link *link)
  * @link: its link
  *
  * Harmless when nothing runs. Whatever the hardware has announced is in the
- * ring on return, as far as there was room.
+ * ring on return, as far as there was room; if that fails the ring ends with an
+ * error.
  */
 void oni_stop_locked(struct oni_dev *dev, struct oni_link *link)
 {
 	struct oni_ring *ring = dev->stream ? dev->stream->ring : NULL;
+	bool fault = test_bit(ONI_DEV_FAULT, &dev->flags);
 	int ret;
 
 	lockdep_assert_held(&dev->lock);
 	if (!dev->running)
 		return;
 
+	oni_stim_blind(dev, oni_dev_gone(dev) ? NULL : link,
+		       ONI_STIM_BECAUSE_ACQUISITION);
 	ret = oni_ctl_write(dev, link, ONI_REG_RUNNING, 0);
 	if (!ret)
 		link->ops->rx_drain(link);
@@ -567,6 +798,9 @@ void oni_stop_locked(struct oni_dev *dev, struct oni_link *link)
 	if (ring) {
 		if (oni_dev_gone(dev) || test_bit(ONI_DEV_LEAVING, &dev->flags))
 			oni_ring_end(ring, ONI_RING_GONE, -ENODEV);
+		else if (!fault && test_bit(ONI_DEV_FAULT, &dev->flags))
+			/* What was left in the card may be lost. */
+			oni_ring_end(ring, ONI_RING_ERROR, -EIO);
 		else
 			oni_ring_end(ring, ONI_RING_STOPPED, 0);
 	}
@@ -589,7 +823,7 @@ void oni_detach_locked(struct oni_dev *dev, struct oni_link *link)
 		dev->running = false;
 	}
 	unpin(link);
-	link->ops->reset(link);
+	oni_fence_locked(dev, link);
 	if (link->mapped) {
 		link->ops->rx_unmap(link);
 		oni_ring_put(link->mapped);
@@ -628,7 +862,7 @@ void oni_ctl_fault_work(struct work_struct *work)
 static int port_write(struct oni_dev *dev, struct oni_link *link, u32 port,
 		      u32 reg, u32 val)
 {
-	return reg_access(dev, link, port, reg, true, &val);
+	return oni_reg_access(dev, link, port, reg, true, &val);
 }
 
 static int port_off(struct oni_dev *dev, struct oni_link *link, u32 port)
@@ -648,8 +882,8 @@ static int port_wait_lock(struct oni_dev *dev, struct oni_link *link,
 	for (;;) {
 		bool last = time_after(jiffies, end);
 
-		ret = reg_access(dev, link, pp->port, ONI_PORT_LINKSTATE, false,
-				 &pp->link);
+		ret = oni_reg_access(dev, link, pp->port, ONI_PORT_LINKSTATE,
+				     false, &pp->link);
 		if (ret)
 			return ret;
 		if (pp->link & ONI_LINK_LOCK)
@@ -695,9 +929,10 @@ int oni_port_power_locked(struct oni_dev *dev, struct oni_link *link,
 	if (!win)
 		return -EOPNOTSUPP;
 	pp->min_decivolts = win->min_decivolts;
-	pp->max_decivolts = win->max_decivolts;
+	pp->max_decivolts = min_t(u32, win->max_decivolts,
+				  oni_fw_port_decivolts(&dev->fw, pp->port));
 	if (pp->decivolts < win->min_decivolts ||
-	    pp->decivolts > win->max_decivolts) {
+	    pp->decivolts > pp->max_decivolts) {
 		atomic64_inc(&dev->cnt.guarded);
 		return -ERANGE;
 	}
@@ -717,8 +952,8 @@ int oni_port_power_locked(struct oni_dev *dev, struct oni_link *link,
 	if (ret)
 		goto off;
 	/* The hub of a port has the number of its port controller. */
-	ret = reg_access(dev, link, pp->port << 8 | HUB_INFO, 0, false,
-			 &pp->found);
+	ret = oni_reg_access(dev, link, pp->port << 8 | ONI_HUB_INFO, 0, false,
+			     &pp->found);
 	if (ret == -EREMOTEIO)
 		ret = -ENOLINK;
 	if (!ret && (pp->found & 0xffff) != pp->headstage)
@@ -739,7 +974,7 @@ off:
 
 /**
  * oni_write_frames - check and send write frames
- * @dev: the controller
+ * @dev: the controller, dev->tx_lock held
  * @link: its link
  * @buf: frames back to back
  * @words: their length
@@ -751,37 +986,30 @@ off:
 int oni_write_frames(struct oni_dev *dev, struct oni_link *link, const u32 *buf,
 		     size_t words)
 {
+	struct oni_write_frame frame;
 	struct oni_device row;
-	size_t pos = 0;
+	size_t pos;
 	int ret, n = 0;
 
-	while (pos < words) {
-		size_t len;
-
-		if (words - pos < 2)
-			return -EINVAL;
-		len = le32_to_cpu((__force __le32)buf[pos + 1]);
-		if (!len || len > words - pos - 2)
-			return -EINVAL;
-		ret = oni_find_device(dev, le32_to_cpu((__force __le32)buf[pos]),
-				      &row);
+	lockdep_assert_held(&dev->tx_lock);
+	for (pos = 0; pos < words; pos = frame.next, n++) {
+		ret = oni_write_frame_at(buf, words, pos, &frame);
+		if (!ret)
+			ret = oni_find_device(dev, frame.addr, &row);
 		if (ret)
 			return ret;
-		if (!row.write_size || len * 4 % row.write_size)
+		if (!oni_write_frame_fits(&frame, &row))
 			return -EINVAL;
-		if (!oni_guard_frame_writable(row.id)) {
-			atomic64_inc(&dev->cnt.guarded);
+		if (!oni_guard_frame_writable(row.id, row.write_size,
+					      oni_write_frame_bits(buf, &frame))) {
+			oni_stim_guarded(dev, frame.addr, ONI_STIM_FRAME);
 			return -EPERM;
 		}
-		pos += 2 + len;
-		n++;
 	}
 
 	if (oni_dev_gone(dev))
 		return -ENODEV;
-	mutex_lock(&dev->ctl_lock);
 	ret = link->ops->tx(link, buf, words * 4);
-	mutex_unlock(&dev->ctl_lock);
 	if (ret)
 		return ret;
 	atomic64_add(n, &dev->cnt.write_frames);

@@ -11,11 +11,17 @@
  * the link is lost.
  *
  * Locks, outer to inner:
- *   oni_dev::srcu	oni_dev::link; may also be entered under oni_dev::lock,
- *			since nobody synchronises while holding that
+ *   oni_dev::srcu	oni_dev::link; may also be entered under oni_dev::lock
+ *			and tx_lock, since nobody synchronises while holding
+ *			one of them
  *   oni_dev::lock	state, owner, stream, dirty; mutex, held for whole
  *			operations (start, stop, reset, port power)
- *   oni_dev::ctl_lock	one controller transaction at a time; mutex
+ *   oni_stim::lock	state of the interlock, see oni_stim.h; mutex
+ *   oni_dev::ctl_lock	one controller transaction, or one batch, at a time;
+ *			mutex
+ *   oni_dev::tx_lock	the write channel: one write(2) at a time, and no
+ *			change of owner during it; mutex. Apart from the two
+ *			above, so that a write waits for no register access
  *   oni_dev::table_lock	device table and identity; mutex, short
  *   oni_dev::sig_lock	signal decoder and packet fifo; spinlock, irqsave
  *   (transport lock)	spinlock, irqsave
@@ -37,16 +43,13 @@
 #include <linux/workqueue.h>
 
 #include "oni_cobs.h"
+#include "oni_fw.h"
 #include "oni_guard.h"
 #include "oni_link.h"
 #include "oni_ring.h"
+#include "oni_stim.h"
+#include "oni_table.h"
 
-/* Rows that a device table may have; the address space allows 65,024. */
-#define ONI_MAX_ROWS		1024
-/* Largest sample that a device may announce. */
-#define ONI_MAX_SAMPLE		(256 * 1024U)
-#define ONI_FRAME_HEADER	16U
-#define ONI_WRITE_HEADER	8U
 #define ONI_BLOCK_DEFAULT	4096U
 
 /* oni_dev::flags */
@@ -87,14 +90,24 @@ struct oni_file {
 	bool implicit_claim;
 };
 
-/* Private data of a stream fd. */
+/* A node beside /dev/oniN; holds the controller until its last file is closed. */
+struct oni_node {
+	struct cdev cdev;
+	struct device dev;
+	struct oni_dev *oni;
+};
+
+/* Private data of a stream fd or a monitor fd. */
 struct oni_stream {
 	struct oni_dev *dev;
 	struct oni_ring *ring;
+	struct oni_reader *reader;	/* of the ring, or the monitor's own */
 	struct file *map_file;	/* what mappings hold instead of the stream */
 	u32 latency_us;
 	u32 watermark;
 };
+
+#define ONI_SIGNALS		(2 * ONI_MAX_ROWS)	/* a power of two */
 
 struct oni_dev {
 	struct device dev;
@@ -107,21 +120,27 @@ struct oni_dev {
 	wait_queue_head_t wait;		/* polls on /dev/oniN; port power */
 	struct work_struct fault_work;
 	struct oni_counters cnt;
+	struct oni_fw fw;		/* constant while there is a link */
 
 	struct mutex lock;		/* the next four */
 	bool running;
 	bool dirty;			/* hardware may hold data of a run */
-	struct oni_file *owner;
+	struct oni_file *owner;		/* changed under tx_lock as well */
 	struct oni_stream *stream;
 	pid_t owner_tgid;
+
+	struct oni_stim stim;		/* has locks of its own */
 
 	struct mutex ctl_lock;		/* controller transactions */
 	bool trig_unsure;		/* last register access timed out */
 
+	struct mutex tx_lock;		/* write channel */
+
 	struct mutex table_lock;	/* all below, up to the signal part */
 	u32 generation;
 	u32 rows;
-	struct oni_device *table;
+	struct oni_device *table;	/* ONI_MAX_ROWS */
+	struct oni_device *spare;	/* dev->lock: for the next one */
 	u32 hardware_id;
 	u32 hardware_revision;
 	u32 firmware_version;
@@ -133,7 +152,9 @@ struct oni_dev {
 
 	spinlock_t sig_lock;		/* decoder and fifo */
 	struct oni_cobs cobs;
-	DECLARE_KFIFO(sig_fifo, struct oni_signal, 256);
+	/* A whole table fits: who waits for it may get his turn late. */
+	DECLARE_KFIFO_PTR(sig_fifo, struct oni_signal);
+	struct oni_signal *signals;	/* ONI_SIGNALS of them, for the fifo */
 	wait_queue_head_t sig_wait;
 };
 
@@ -152,23 +173,40 @@ static inline bool oni_dev_gone(const struct oni_dev *dev)
 	return test_bit(ONI_DEV_GONE, &dev->flags);
 }
 
+static inline struct oni_dev *oni_node_dev(struct cdev *cdev)
+{
+	return container_of(cdev, struct oni_node, cdev)->oni;
+}
+
 /* oni_core.c */
 extern const struct file_operations oni_fops;
 struct oni_link *oni_dev_enter(struct oni_dev *dev, int *idx);
 void oni_dev_exit(struct oni_dev *dev, int idx);
 
 /* oni_ctl.c: the caller is inside the gate; "locked" ones hold dev->lock. */
+void oni_fence_locked(struct oni_dev *dev, struct oni_link *link);
 int oni_reset_locked(struct oni_dev *dev, struct oni_link *link);
 int oni_start_locked(struct oni_dev *dev, struct oni_link *link);
 void oni_stop_locked(struct oni_dev *dev, struct oni_link *link);
 void oni_detach_locked(struct oni_dev *dev, struct oni_link *link);
 void oni_stim_safe_locked(struct oni_dev *dev, struct oni_link *link);
+int oni_outputs_off_locked(struct oni_dev *dev, struct oni_link *link);
 int oni_port_power_locked(struct oni_dev *dev, struct oni_link *link,
 			  struct oni_port_power *pp);
 int oni_reg_read(struct oni_dev *dev, struct oni_link *link, u32 addr, u32 reg,
 		 u32 *val);
 int oni_reg_write(struct oni_dev *dev, struct oni_link *link, u32 addr,
 		  u32 reg, u32 val);
+int oni_reg_batch(struct oni_dev *dev, struct oni_link *link,
+		  struct oni_reg_op *ops, u32 n, u32 *done);
+int oni_reg_access(struct oni_dev *dev, struct oni_link *link, u32 addr, u32 reg,
+		   bool write, u32 *val);
+int oni_reg_sequence(struct oni_dev *dev, struct oni_link *link,
+		     struct oni_reg_op *ops, u32 n);
+int oni_safe_reg(struct oni_dev *dev, struct oni_link *link, u32 addr, u32 reg,
+		 const struct oni_safe_write *sw);
+int oni_safe_device(struct oni_dev *dev, struct oni_link *link,
+		    const struct oni_device *row);
 int oni_ctl_read(struct oni_dev *dev, struct oni_link *link, u32 reg, u32 *val);
 int oni_ctl_write(struct oni_dev *dev, struct oni_link *link, u32 reg, u32 val);
 int oni_find_device(struct oni_dev *dev, u32 addr, struct oni_device *row);
@@ -179,6 +217,8 @@ void oni_ctl_fault_work(struct work_struct *work);
 /* oni_stream.c */
 struct file *oni_stream_create(struct oni_dev *dev, struct oni_link *link,
 			       struct oni_stream_create *arg);
+struct file *oni_monitor_open(struct oni_dev *dev,
+			      struct oni_monitor_create *arg);
 ssize_t oni_stream_do_read(struct oni_stream *stream, struct file *file,
 			   char __user *buf, size_t len);
 __poll_t oni_stream_do_poll(struct oni_stream *stream, struct file *file,
@@ -193,6 +233,10 @@ struct oni_ioctl_ctx {
 	struct oni_link *link;
 	struct file *install;	/* to be installed as @fd after success */
 	int fd;
+	bool results;		/* write the argument back even on error */
+	void __user *uarg;	/* where the argument is; set by the dispatcher */
+	u16 bytes;		/* of it that the kernel knows */
+	bool answered;		/* the results of a success are there already */
 };
 
 struct oni_ioctl {
@@ -205,6 +249,7 @@ struct oni_ioctl {
 long oni_ioctl_dispatch(const struct oni_ioctl *table, unsigned int n,
 			struct oni_ioctl_ctx *ctx, unsigned int cmd,
 			unsigned long arg);
+int oni_ioctl_answer(struct oni_ioctl_ctx *ctx, const void *arg);
 void oni_stats_fill(struct oni_dev *dev, struct oni_link *link,
 		    struct oni_stats *stats);
 

@@ -49,6 +49,7 @@ enum oni_ctl_reg {
  * @transport: ONI_TRANSPORT_*
  * @block_align: block sizes are a multiple of this
  * @block_max: largest block
+ * @stim: headstages with stimulators can be behind it: there are nodes for them
  * @ctl_read: read one controller register
  * @ctl_write: write one controller register
  * @reset: reset the transport itself. On return no DMA is in flight and none
@@ -65,15 +66,18 @@ enum oni_ctl_reg {
  * @tx: send @bytes (a multiple of 4) of write frames
  * @stats: fill in the counters that the transport keeps
  *
- * All but rx_kick() and stats() run in process context, may sleep for a
- * bounded time (a few seconds at worst) and are serialised by the core.
- * Errors: -ETIMEDOUT, -EIO, -ENODEV.
+ * All but rx_kick() and stats() run in process context and may sleep for a
+ * bounded time (a few seconds at worst). reset() runs alone; of the others, the
+ * rx ops are serialised, so are the ctl ops, and so is tx(), but these three
+ * groups may run beside each other.
+ * Errors: -ETIMEDOUT, -EIO, -ENODEV; -ENOMEM, if nothing has reached the hardware.
  */
 struct oni_link_ops {
 	const char *name;
 	u32 transport;
 	u32 block_align;
 	u32 block_max;
+	bool stim;
 
 	int (*ctl_read)(struct oni_link *link, u32 reg, u32 *val);
 	int (*ctl_write)(struct oni_link *link, u32 reg, u32 val);
@@ -96,12 +100,16 @@ void oni_link_unregister(struct oni_link *link);
 void oni_link_free(struct oni_link *link);
 void *oni_link_priv(struct oni_link *link);
 
+/* The end of the system: as if the hardware was gone. */
+void oni_link_shutdown(struct oni_link *link);
+
 /* Power management: safe state and stop; then a fresh start. */
 void oni_link_quiesce(struct oni_link *link);
 int oni_link_resume(struct oni_link *link);
 
 /* Upcalls, any context. */
 void oni_link_signal(struct oni_link *link, u8 byte);
+void oni_link_signal_cut(struct oni_link *link);
 void oni_link_error(struct oni_link *link, int err);
 void oni_link_lost(struct oni_link *link);
 bool oni_link_is_lost(struct oni_link *link);

@@ -19,8 +19,18 @@
  *   the reset and the fence before memory is unmapped.
  * - A returned vector pushes the data of the transactions it reports.
  *
+ * What a block costs: reads of the vector, of the length announced and of the
+ * length done, three writes for the list. When blocks wait in the card, "list
+ * received", "done" and the next announcement are in one vector. When they
+ * come one by one they are not, and each interrupt costs one more read, which
+ * stalls a processor for about a microsecond. The rate of an acquisition is
+ * constant, so the driver learns when the next announcement is due and leaves
+ * the vector unread until then: no interrupt comes meanwhile, and one read
+ * takes all. See pace_hold().
+ *
  * Locking: @lock (irqsave) protects all channel state and every register
- * access. The core serialises the ops that sleep. Lock order: @lock, then the
+ * access. The core calls reset() alone, and one op of each group (rx, ctl, tx)
+ * at a time; a group has its channels for itself. Lock order: @lock, then the
  * locks of the core's upcalls and of the ring.
  * DMA memory for lists and small buffers lives from probe to after the last
  * fence; nothing is unmapped on a time-out.
@@ -28,8 +38,13 @@
 #include <linux/bitfield.h>
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
+#include <linux/hrtimer.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/math64.h>
+#include <linux/minmax.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
@@ -51,9 +66,29 @@
 #define DRAIN_STEP_MS		10
 /* Held back by a full ring that nobody empties. */
 #define DRAIN_STUCK_MS		500
+/* The memory of the card's FPGA module: more than that is no remainder. */
+#define DRAIN_MAX_BYTES		(4ULL << 30)
+/* The fetch of a list whose transfer ended early, if it was still under way. */
+#define LIST_DRAIN		msecs_to_jiffies(50)
+/* A transfer that was begun moves, or the card is broken. */
+#define STUCK			msecs_to_jiffies(5000)
+/* So many interrupts for nothing are a fault: leave it to the poll. */
+#define STORM			256
 /* Liveness check: a card that is gone sends no interrupt to say so. */
 #define POLL_BUSY_MS		100
 #define POLL_IDLE_MS		500
+/* A finished block waits no longer than this for the next announcement. */
+#define HOLD_MAX_NS		(10 * NSEC_PER_MSEC)
+/* A shorter wait is not worth a timer. */
+#define HOLD_MIN_NS		(5 * NSEC_PER_USEC)
+/*
+ * A prediction is good for this many times the blocks that it was measured
+ * over, and for so many at most; then it is checked against an interrupt.
+ */
+#define HOLD_TRUST		4
+#define HOLD_BLOCKS		256
+/* Register accesses are a dialogue of many interrupts: none of them waits. */
+#define HOLD_QUIET		msecs_to_jiffies(50)
 
 enum up_state {
 	UP_IDLE,
@@ -73,6 +108,9 @@ struct riffa_chan {
 	enum up_state up;
 	bool up_list;		/* posted, not yet reported as received */
 	u32 up_want;		/* words acknowledged */
+	bool up_early;		/* announced before anybody wanted it */
+	bool up_short;		/* ended early, the list not yet reported */
+	unsigned long up_ended;	/* jiffies of that */
 	bool down_busy;
 	bool down_list;
 	u32 down_words;		/* moved, valid when not busy */
@@ -91,6 +129,7 @@ struct riffa {
 	spinlock_t lock;		/* all below */
 	struct riffa_chan chan[ONIX_CHANNELS];
 	unsigned int reset_gen;
+	bool config_wanted;		/* a reply is due */
 	bool config_got;
 	u32 config_value;
 
@@ -102,10 +141,27 @@ struct riffa {
 	bool serving;
 	bool orphan;			/* block given up by rx_stop() */
 	u32 block;
-	u64 data_events;
+	unsigned long data_moved;	/* jiffies of the last event, or list */
+
+	/* when is the next block due? */
+	struct hrtimer hold_timer;
+	bool holding;			/* the vector is left to the timer */
+	u64 announced;			/* blocks of this acquisition */
+	u64 announced_ns;		/* when the last one was seen */
+	u64 anchor;			/* of these, the last one with a date */
+	u64 anchor_ns;			/* its interrupt; 0: none yet */
+	u64 interval_ns;		/* between announcements; 0: not known */
+	u64 measured;			/* blocks that is the mean of */
+	unsigned long control;		/* jiffies of the last control traffic */
+
+	bool frozen;			/* by error recovery: no access */
 
 	u64 interrupts;
+	u64 polled;			/* interrupts seen by the last poll */
+	unsigned int idle_irqs;		/* in a row for nothing */
+	bool nonsense;			/* the vector had an event of nothing */
 	u64 spurious;
+	u64 held;
 	u64 mmio_reads;
 	u64 mmio_writes;
 };
@@ -116,14 +172,14 @@ static u32 rd(struct riffa *r, unsigned int off)
 {
 	lockdep_assert_held(&r->lock);
 	r->mmio_reads++;
-	return ioread32(r->bar + off);
+	return readl(r->bar + off);
 }
 
 static void wr(struct riffa *r, unsigned int off, u32 val)
 {
 	lockdep_assert_held(&r->lock);
 	r->mmio_writes++;
-	iowrite32(val, r->bar + off);
+	writel(val, r->bar + off);
 }
 
 static dma_addr_t chan_dma(struct riffa *r, unsigned int ch, size_t member)
@@ -254,13 +310,16 @@ static void up_serve(struct riffa *r, unsigned int ch)
 		return;
 	}
 	c->up_list = true;
+	c->up_short = false;
+	if (ch == ONIX_CH_DATA)
+		r->data_moved = jiffies;
 	list = chan_dma(r, ch, offsetof(struct riffa_chan_dma, up_sg));
 	wr(r, page + RIFFA_UP_SG_LO, lower_32_bits(list));
 	wr(r, page + RIFFA_UP_SG_HI, upper_32_bits(list));
 	wr(r, page + RIFFA_UP_SG_LEN, n * RIFFA_SG_WORDS);
 }
 
-static void up_take(struct riffa *r, unsigned int ch, u32 words, u64 now)
+static void up_take(struct riffa *r, unsigned int ch, u32 words)
 {
 	const __le32 *buf = r->dma[ch].up_buf;
 	u32 i;
@@ -270,13 +329,20 @@ static void up_take(struct riffa *r, unsigned int ch, u32 words, u64 now)
 		if (r->orphan)
 			break;
 		ring_sync(r, words * 4);
-		oni_ring_publish(r->ring, words * 4, now);
+		oni_ring_publish(r->ring, words * 4, r->announced_ns);
 		break;
 	case ONIX_CH_SIGNAL:
 		for (i = 0; i < words; i++)
 			oni_link_signal(r->link, le32_to_cpu(buf[i]) & 0xff);
 		break;
 	case ONIX_CH_CONFIG:
+		/* None is due before the card has taken the request. */
+		if (!r->config_wanted || r->chan[ch].up_early ||
+		    r->chan[ch].down_busy) {
+			oni_link_error(r->link, -EIO);
+			break;
+		}
+		r->config_wanted = false;
 		r->config_value = le32_to_cpu(buf[0]);
 		r->config_got = true;
 		wake_up_all(&r->wait);
@@ -284,7 +350,7 @@ static void up_take(struct riffa *r, unsigned int ch, u32 words, u64 now)
 	}
 }
 
-static void up_done(struct riffa *r, unsigned int ch, u64 now)
+static void up_done(struct riffa *r, unsigned int ch)
 {
 	struct riffa_chan *c = &r->chan[ch];
 	u32 words = rd(r, RIFFA_PAGE(ch) + RIFFA_UP_DONE_LEN);
@@ -294,29 +360,101 @@ static void up_done(struct riffa *r, unsigned int ch, u64 now)
 		return;
 	}
 	if (c->up != UP_BUSY) {
+		r->nonsense = true;
 		oni_link_error(r->link, -EIO);
 		return;
 	}
 	c->up = UP_IDLE;
 	if (!c->up_want)
 		return;		/* the register shows the one before */
-	if (words > c->up_want) {
+	c->up_short = c->up_list && words < c->up_want;
+	c->up_ended = jiffies;
+	if (ch == ONIX_CH_SIGNAL && words < c->up_want)
+		oni_link_signal_cut(r->link);
+	/*
+	 * A transfer may end early, and a reset of the controller withdraws
+	 * what was announced before it. But a block of the running acquisition
+	 * that comes empty is lost.
+	 */
+	if (!words && (ch != ONIX_CH_DATA || c->up_early))
+		return;
+	if (!words || words > c->up_want) {
 		oni_link_error(r->link, -EIO);
 		return;
 	}
-	if (words)
-		up_take(r, ch, words, now);
+	up_take(r, ch, words);
+}
+
+/* --- pace of the data channel --------------------------------------------- */
+
+static void pace_reset(struct riffa *r)
+{
+	r->announced = 0;
+	r->anchor = 0;
+	r->anchor_ns = 0;
+	r->interval_ns = 0;
+}
+
+/*
+ * An announcement. If it came in an interrupt of its own, @exact, its time is
+ * known. One that came together with the end of the block before may have
+ * waited for any time.
+ */
+static void pace_new(struct riffa *r, bool exact, u64 now)
+{
+	r->announced++;
+	r->announced_ns = now;
+	if (!exact)
+		return;
+	if (r->anchor_ns) {
+		r->measured = r->announced - r->anchor;
+		r->interval_ns = div64_u64(now - r->anchor_ns, r->measured);
+	}
+	r->anchor = r->announced;
+	r->anchor_ns = now;
+}
+
+/*
+ * An interrupt while a list is on its way says that the card has received it.
+ * Nothing needs to be done about that until the block is complete, and if the
+ * next announcement is due soon, not before that: leave the vector unread until
+ * an eighth of an interval after it. The latency limit of the stream bounds
+ * the wait, and now and then an announcement must be seen in time, or a faster
+ * card would fill its memory unnoticed.
+ */
+static bool pace_hold(struct riffa *r, u64 now)
+{
+	const struct riffa_chan *c = &r->chan[ONIX_CH_DATA];
+	u64 n = r->announced - r->anchor;
+	u64 limit, due;
+
+	if (c->up != UP_BUSY || !c->up_list || !r->serving ||
+	    !r->interval_ns || n >= min_t(u64, HOLD_TRUST * r->measured,
+					  HOLD_BLOCKS) ||
+	    time_before(jiffies, r->control + HOLD_QUIET))
+		return false;
+	limit = oni_ring_latency_ns(r->ring) / 2 ?: HOLD_MAX_NS;
+	due = r->anchor_ns + (n + 1) * r->interval_ns + r->interval_ns / 8;
+	if (due < now + HOLD_MIN_NS || due > now + min(limit, HOLD_MAX_NS))
+		return false;
+	r->holding = true;
+	r->held++;
+	hrtimer_start(&r->hold_timer, ns_to_ktime(due), HRTIMER_MODE_ABS);
+	return true;
 }
 
 static void up_new(struct riffa *r, unsigned int ch)
 {
 	struct riffa_chan *c = &r->chan[ch];
 
+	r->nonsense |= c->up != UP_IDLE;
 	if (c->up == UP_BUSY) {
 		oni_link_error(r->link, -EIO);
 		return;
 	}
 	c->up = UP_ANNOUNCED;
+	c->up_early = (ch == ONIX_CH_DATA && !r->serving) ||
+		      (ch == ONIX_CH_CONFIG && !r->config_wanted);
 }
 
 /* --- events -------------------------------------------------------------- */
@@ -335,87 +473,169 @@ static void down_done(struct riffa *r, unsigned int ch)
 	c->down_busy = false;
 }
 
-/* The order matters: a list, then its end, then the next announcement. */
-static void chan_events(struct riffa *r, unsigned int ch, u32 ev, u64 now)
+/*
+ * The order matters: a list, then its end, then the next announcement; and what
+ * went down before what came up in answer to it.
+ */
+static void chan_events(struct riffa *r, unsigned int ch, u32 ev, u64 now,
+			bool irq)
 {
 	struct riffa_chan *c = &r->chan[ch];
 
-	if (ev & RIFFA_EV_UP_LIST)
+	if (ev & RIFFA_EV_DOWN_LIST) {
+		r->nonsense |= !c->down_list;
+		c->down_list = false;
+	}
+	if (ev & RIFFA_EV_DOWN_DONE) {
+		r->nonsense |= !c->down_busy;
+		down_done(r, ch);
+	}
+	if (ev & RIFFA_EV_UP_LIST) {
+		r->nonsense |= !c->up_list;
 		c->up_list = false;
+	}
 	if (ev & RIFFA_EV_UP_DONE)
-		up_done(r, ch, now);
+		up_done(r, ch);
 	if (ev & RIFFA_EV_UP_NEW)
 		up_new(r, ch);
-	if (ev & RIFFA_EV_DOWN_LIST)
-		c->down_list = false;
-	if (ev & RIFFA_EV_DOWN_DONE)
-		down_done(r, ch);
-	if (ch == ONIX_CH_DATA)
-		r->data_events++;
+	if (ch == ONIX_CH_DATA) {
+		r->data_moved = jiffies;
+		if (ev & RIFFA_EV_UP_NEW)
+			pace_new(r, irq && !(ev & RIFFA_EV_UP_DONE), now);
+	} else {
+		r->control = jiffies;
+	}
 	up_serve(r, ch);
 	if (ev & (RIFFA_EV_DOWN_LIST | RIFFA_EV_DOWN_DONE) ||
 	    (ch == ONIX_CH_DATA && !r->serving))
 		wake_up_all(&r->wait);
 }
 
-/* Read the vector and act on it. Returns false if nothing had happened. */
-static bool service(struct riffa *r)
+/*
+ * Read the vector and act on it. @irq: an interrupt has just told to. Returns
+ * false if nothing had happened, or nothing that makes sense.
+ */
+static bool service(struct riffa *r, u64 now, bool irq)
 {
-	u64 now = ktime_get_ns();
 	unsigned int ch;
-	u32 vec;
+	u32 vec, left;
 
 	lockdep_assert_held(&r->lock);
+	r->holding = false;
+	r->nonsense = false;
 	vec = rd(r, RIFFA_VECTOR0);
 	if (PCI_POSSIBLE_ERROR(vec)) {
 		lost(r);
 		return true;
 	}
-	for (ch = 0; ch < ONIX_CHANNELS; ch++) {
-		u32 ev = vec >> (ch * RIFFA_EV_BITS) & RIFFA_EV_MASK;
-
-		if (ev)
-			chan_events(r, ch, ev, now);
+	left = vec;
+	for (ch = 0; left && ch < ONIX_CHANNELS; ch++) {
+		if (left & RIFFA_EV_MASK)
+			chan_events(r, ch, left & RIFFA_EV_MASK, now, irq);
+		left >>= RIFFA_EV_BITS;
 	}
-	return vec;
+	return vec && !r->nonsense;
 }
 
 static irqreturn_t riffa_irq(int irq, void *data)
 {
 	struct riffa *r = data;
-	unsigned long flags;
+	u64 now = ktime_get_ns();
 
-	spin_lock_irqsave(&r->lock, flags);
+	spin_lock(&r->lock);
 	r->interrupts++;
 	/*
 	 * After the last reset a block that had no room is announced again. It
 	 * is not served any more, but its interrupt wants to be seen.
 	 */
-	if (oni_link_is_lost(r->link))
+	if (r->frozen) {
+		;	/* the reset that follows re-arms the card */
+	} else if (oni_link_is_lost(r->link)) {
 		rd(r, RIFFA_VECTOR0);
-	else if (!service(r))
+	} else if (r->holding) {
+		r->spurious++;	/* none is sent before the vector was read */
+	} else if (r->idle_irqs >= STORM) {
+		r->spurious++;	/* unread: no more until the poll reads it */
+	} else if (pace_hold(r, now) || service(r, now, true)) {
+		r->idle_irqs = 0;
+	} else {
 		r->spurious++;	/* the read has re-armed the card */
-	spin_unlock_irqrestore(&r->lock, flags);
+		r->idle_irqs++;
+	}
+	spin_unlock(&r->lock);
 	return IRQ_HANDLED;
+}
+
+static enum hrtimer_restart riffa_hold_expired(struct hrtimer *timer)
+{
+	struct riffa *r = container_of(timer, struct riffa, hold_timer);
+	unsigned long flags;
+
+	spin_lock_irqsave(&r->lock, flags);
+	if (r->holding && !r->frozen && !oni_link_is_lost(r->link))
+		service(r, ktime_get_ns(), false);
+	spin_unlock_irqrestore(&r->lock, flags);
+	return HRTIMER_NORESTART;
+}
+
+/* A list that is not received, or a block that does not end. */
+static bool data_stuck(struct riffa *r)
+{
+	const struct riffa_chan *c = &r->chan[ONIX_CH_DATA];
+
+	return r->serving && (c->up == UP_BUSY || c->up_list) &&
+	       time_after(jiffies, r->data_moved + STUCK);
+}
+
+/*
+ * A transfer that ends early takes its list along: if that was still being
+ * fetched it is never reported as received, and only time tells that nothing
+ * of it is under way any more.
+ */
+static void lists_drained(struct riffa *r)
+{
+	struct riffa_chan *c;
+	unsigned int ch;
+
+	for (ch = 0; ch < ONIX_CHANNELS; ch++) {
+		c = &r->chan[ch];
+		if (!c->up_list || !c->up_short ||
+		    time_before(jiffies, c->up_ended + LIST_DRAIN))
+			continue;
+		c->up_list = false;
+		c->up_short = false;
+		up_serve(r, ch);
+	}
 }
 
 /*
  * Reading the vector outside the handler is legal. It finds a card that has
- * vanished, and events whose interrupt was lost.
+ * vanished, and events whose interrupt was lost. While interrupts come neither
+ * is the case.
  */
 static void riffa_poll(struct work_struct *work)
 {
 	struct riffa *r = container_of(to_delayed_work(work), struct riffa,
 				       poll_work);
+	bool busy, storm, sense = false;
 	unsigned long flags;
-	bool busy;
 
 	spin_lock_irqsave(&r->lock, flags);
 	if (oni_link_is_lost(r->link)) {
 		spin_unlock_irqrestore(&r->lock, flags);
 		return;
 	}
-	service(r);
+	storm = r->idle_irqs >= STORM;
+	if (!r->frozen && !r->holding &&
+	    (r->polled == r->interrupts || storm))
+		sense = service(r, ktime_get_ns(), false);
+	r->polled = r->interrupts;
+	/* A storm may be over, which the next interrupt tells. */
+	r->idle_irqs = storm && !sense ? STORM - 1 : 0;
+	if (!r->frozen)
+		lists_drained(r);
+	if (data_stuck(r))
+		oni_link_error(r->link, -EIO);
 	busy = r->serving;
 	spin_unlock_irqrestore(&r->lock, flags);
 	queue_delayed_work(system_unbound_wq, &r->poll_work,
@@ -453,7 +673,11 @@ static int send_down(struct riffa *r, unsigned int ch, u32 offset, u32 words)
 	buf = chan_dma(r, ch, offsetof(struct riffa_chan_dma, down_buf));
 
 	spin_lock_irqsave(&r->lock, flags);
-	if (c->down_busy || c->down_list) {
+	/* The answer must not wait for the next block. */
+	if (r->holding)
+		service(r, ktime_get_ns(), false);
+	r->control = jiffies;
+	if (c->down_busy || c->down_list || r->frozen) {
 		spin_unlock_irqrestore(&r->lock, flags);
 		/* Left so by whoever found the card gone? */
 		return oni_link_is_lost(r->link) ? -ENODEV : -EIO;
@@ -499,6 +723,7 @@ static int riffa_ctl_read(struct oni_link *link, u32 reg, u32 *val)
 
 	spin_lock_irqsave(&r->lock, flags);
 	r->config_got = false;
+	r->config_wanted = true;
 	spin_unlock_irqrestore(&r->lock, flags);
 
 	r->dma[ONIX_CH_CONFIG].down_buf[0] = 0;
@@ -517,18 +742,31 @@ static int riffa_ctl_read(struct oni_link *link, u32 reg, u32 *val)
 	return 0;
 }
 
+/* Nothing is under way any more. */
+static void chan_reset(struct riffa *r)
+{
+	lockdep_assert_held(&r->lock);
+	r->serving = false;
+	r->orphan = false;
+	r->holding = false;
+	r->idle_irqs = 0;
+	r->config_wanted = false;
+	memset(r->chan, 0, sizeof(r->chan));
+	r->reset_gen++;
+}
+
 static int riffa_reset(struct oni_link *link)
 {
 	struct riffa *r = oni_link_priv(link);
 	unsigned long flags;
+	bool frozen;
 	u32 info;
 
 	spin_lock_irqsave(&r->lock, flags);
-	r->serving = false;
-	r->orphan = false;
-	info = rd(r, RIFFA_INFO);
-	memset(r->chan, 0, sizeof(r->chan));
-	r->reset_gen++;
+	frozen = r->frozen;
+	/* A frozen card does no DMA: error recovery resets it. */
+	info = frozen ? 0 : rd(r, RIFFA_INFO);
+	chan_reset(r);
 	if (PCI_POSSIBLE_ERROR(info))
 		lost(r);
 	spin_unlock_irqrestore(&r->lock, flags);
@@ -536,6 +774,8 @@ static int riffa_reset(struct oni_link *link)
 	wake_up_all(&r->wait);
 	if (PCI_POSSIBLE_ERROR(info))
 		return -ENODEV;
+	if (frozen)
+		return -EIO;
 	msleep(RESET_SETTLE_MS);
 	return 0;
 }
@@ -610,6 +850,7 @@ static int riffa_rx_start(struct oni_link *link, u32 block_bytes)
 	spin_lock_irqsave(&r->lock, flags);
 	r->block = block_bytes;
 	r->serving = true;
+	pace_reset(r);
 	up_serve(r, ONIX_CH_DATA);
 	spin_unlock_irqrestore(&r->lock, flags);
 	mod_delayed_work(system_unbound_wq, &r->poll_work,
@@ -617,38 +858,40 @@ static int riffa_rx_start(struct oni_link *link, u32 block_bytes)
 	return 0;
 }
 
-/* Nothing announced or in flight? @seen tells whether anything happened. */
-static bool data_idle(struct riffa *r, u64 *seen)
+/* Nothing announced or in flight? */
+static bool data_idle(struct riffa *r)
 {
 	unsigned long flags;
 	bool idle;
 
 	spin_lock_irqsave(&r->lock, flags);
-	idle = r->chan[ONIX_CH_DATA].up == UP_IDLE;
-	*seen = r->data_events;
+	idle = r->chan[ONIX_CH_DATA].up == UP_IDLE || r->frozen;
 	spin_unlock_irqrestore(&r->lock, flags);
 	return idle;
 }
 
 /*
- * The card's memory may hold seconds of data. As long as blocks keep coming
- * this goes on: giving up after a fixed time would lose the rest.
+ * The card's memory may hold seconds of data. As long as data keep coming this
+ * goes on: giving up after a fixed time would lose the rest. Events without
+ * data do not count, or a card that is broken could keep this going for ever.
  */
 static void riffa_rx_drain(struct oni_link *link)
 {
 	struct riffa *r = oni_link_priv(link);
+	u64 start = oni_ring_head(r->ring), before = start, seen;
 	unsigned int still = 0;
-	u64 seen, before;
-	bool idle;
 
-	data_idle(r, &before);
 	do {
 		msleep(DRAIN_STEP_MS);
-		idle = data_idle(r, &seen);
+		seen = oni_ring_head(r->ring);
 		still = seen == before ? still + DRAIN_STEP_MS : 0;
 		before = seen;
+		if (seen - start > DRAIN_MAX_BYTES) {
+			oni_link_error(link, -EIO);
+			break;
+		}
 	} while (!oni_link_is_lost(link) &&
-		 still < (idle ? DRAIN_QUIET_MS : DRAIN_STUCK_MS));
+		 still < (data_idle(r) ? DRAIN_QUIET_MS : DRAIN_STUCK_MS));
 }
 
 /* Under the lock: a handler that is about to publish counts as in flight. */
@@ -658,7 +901,7 @@ static bool data_landed(struct riffa *r)
 	bool landed;
 
 	spin_lock_irqsave(&r->lock, flags);
-	landed = r->chan[ONIX_CH_DATA].up != UP_BUSY;
+	landed = r->chan[ONIX_CH_DATA].up != UP_BUSY || r->frozen;
 	spin_unlock_irqrestore(&r->lock, flags);
 	return landed || oni_link_is_lost(r->link);
 }
@@ -675,6 +918,8 @@ static void riffa_rx_stop(struct oni_link *link)
 
 	spin_lock_irqsave(&r->lock, flags);
 	r->serving = false;
+	if (r->holding)
+		service(r, ktime_get_ns(), false);
 	spin_unlock_irqrestore(&r->lock, flags);
 	if (wait_event_timeout(r->wait, data_landed(r), DOWN_TIMEOUT))
 		return;
@@ -719,6 +964,7 @@ static void riffa_stats(struct oni_link *link, struct oni_stats *stats)
 	spin_lock_irqsave(&r->lock, flags);
 	stats->interrupts = r->interrupts;
 	stats->spurious = r->spurious;
+	stats->held = r->held;
 	stats->mmio_reads = r->mmio_reads;
 	stats->mmio_writes = r->mmio_writes;
 	spin_unlock_irqrestore(&r->lock, flags);
@@ -728,6 +974,7 @@ static const struct oni_link_ops riffa_ops = {
 	.name = "oni_riffa",
 	.transport = ONI_TRANSPORT_RIFFA,
 	.block_align = 4,
+	.stim = true,
 	.block_max = BLOCK_MAX,
 	.ctl_read = riffa_ctl_read,
 	.ctl_write = riffa_ctl_write,
@@ -817,6 +1064,19 @@ static int riffa_check_info(struct riffa *r)
 	return -ENODEV;
 }
 
+static void background_start(struct riffa *r)
+{
+	queue_delayed_work(system_unbound_wq, &r->poll_work,
+			   msecs_to_jiffies(POLL_IDLE_MS));
+}
+
+/* The link is quiet: nothing starts the timer again. */
+static void background_stop(struct riffa *r)
+{
+	cancel_delayed_work_sync(&r->poll_work);
+	hrtimer_cancel(&r->hold_timer);
+}
+
 static int riffa_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct riffa *r;
@@ -829,6 +1089,8 @@ static int riffa_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	spin_lock_init(&r->lock);
 	init_waitqueue_head(&r->wait);
 	INIT_DELAYED_WORK(&r->poll_work, riffa_poll);
+	/* Soft by itself where interrupt handlers are threads. */
+	oni_hrtimer_setup(&r->hold_timer, riffa_hold_expired, HRTIMER_MODE_ABS);
 	pci_set_drvdata(pdev, r);
 
 	ret = riffa_setup_pci(r);
@@ -848,6 +1110,8 @@ static int riffa_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 			  r);
 	if (ret)
 		goto err_master;
+	/* What error recovery restores. */
+	pci_save_state(pdev);
 
 	ret = oni_link_register(r->link);
 	if (ret) {
@@ -858,13 +1122,12 @@ static int riffa_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 			ret = -ENODEV;
 		goto err_irq;
 	}
-	queue_delayed_work(system_unbound_wq, &r->poll_work,
-			   msecs_to_jiffies(POLL_IDLE_MS));
+	background_start(r);
 	return 0;
 
 err_irq:
 	oni_link_unregister(r->link);
-	cancel_delayed_work_sync(&r->poll_work);
+	background_stop(r);
 	free_irq(pci_irq_vector(pdev, 0), r);
 err_master:
 	pci_clear_master(pdev);
@@ -882,7 +1145,7 @@ static void riffa_remove(struct pci_dev *pdev)
 		oni_link_lost(r->link);
 	/* Ends with a read of INFO: no DMA after it. */
 	oni_link_unregister(r->link);
-	cancel_delayed_work_sync(&r->poll_work);
+	background_stop(r);
 	pci_clear_master(pdev);
 	free_irq(pci_irq_vector(pdev, 0), r);
 	oni_link_free(r->link);
@@ -893,8 +1156,8 @@ static void riffa_shutdown(struct pci_dev *pdev)
 {
 	struct riffa *r = pci_get_drvdata(pdev);
 
-	oni_link_quiesce(r->link);
-	cancel_delayed_work_sync(&r->poll_work);
+	oni_link_shutdown(r->link);
+	background_stop(r);
 	pci_clear_master(pdev);
 }
 
@@ -903,7 +1166,7 @@ static int riffa_suspend(struct device *dev)
 	struct riffa *r = dev_get_drvdata(dev);
 
 	oni_link_quiesce(r->link);
-	cancel_delayed_work_sync(&r->poll_work);
+	background_stop(r);
 	return 0;
 }
 
@@ -912,12 +1175,130 @@ static int riffa_resume(struct device *dev)
 	struct riffa *r = dev_get_drvdata(dev);
 
 	pci_set_master(r->pdev);
-	queue_delayed_work(system_unbound_wq, &r->poll_work,
-			   msecs_to_jiffies(POLL_IDLE_MS));
+	pci_save_state(r->pdev);
+	background_start(r);
 	return oni_link_resume(r->link);
 }
 
 static DEFINE_SIMPLE_DEV_PM_OPS(riffa_pm, riffa_suspend, riffa_resume);
+
+/* --- PCI error recovery, function reset ------------------------------------ */
+
+static void freeze(struct riffa *r, bool frozen)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&r->lock, flags);
+	r->frozen = frozen;
+	r->serving = false;
+	spin_unlock_irqrestore(&r->lock, flags);
+	wake_up_all(&r->wait);
+}
+
+/*
+ * A corrected or contained error may have cost data: the acquisition ends with
+ * EIO. In the frozen state the card must not be touched before it was reset.
+ */
+static pci_ers_result_t riffa_error_detected(struct pci_dev *pdev,
+					     pci_channel_state_t state)
+{
+	struct riffa *r = pci_get_drvdata(pdev);
+
+	if (state == pci_channel_io_perm_failure) {
+		oni_link_lost(r->link);
+		return PCI_ERS_RESULT_DISCONNECT;
+	}
+	if (state == pci_channel_io_frozen)
+		freeze(r, true);
+	oni_link_error(r->link, -EIO);
+	if (state != pci_channel_io_frozen)
+		return PCI_ERS_RESULT_CAN_RECOVER;
+	background_stop(r);
+	return PCI_ERS_RESULT_NEED_RESET;
+}
+
+static pci_ers_result_t riffa_mmio_enabled(struct pci_dev *pdev)
+{
+	return PCI_ERS_RESULT_RECOVERED;
+}
+
+/*
+ * The first access after a reset of the function, from whatever cause, when the
+ * configuration space is as it was. Restoring it has used up what was saved.
+ */
+static int riffa_thaw(struct riffa *r)
+{
+	unsigned long flags;
+	bool alive;
+
+	pci_set_master(r->pdev);
+	pci_save_state(r->pdev);
+	spin_lock_irqsave(&r->lock, flags);
+	/* A BAR that was not restored reads as something else than all ones. */
+	alive = info_sane(rd(r, RIFFA_INFO));
+	chan_reset(r);
+	r->frozen = !alive;
+	spin_unlock_irqrestore(&r->lock, flags);
+	return alive ? 0 : -EIO;
+}
+
+static pci_ers_result_t riffa_slot_reset(struct pci_dev *pdev)
+{
+	struct riffa *r = pci_get_drvdata(pdev);
+
+	pci_restore_state(pdev);
+	if (riffa_thaw(r)) {
+		oni_link_lost(r->link);
+		return PCI_ERS_RESULT_DISCONNECT;
+	}
+	background_start(r);
+	return PCI_ERS_RESULT_RECOVERED;
+}
+
+/*
+ * Recovery is over. What was a reset of the function has armed the stimulators
+ * again, so the controller is reset in any case; nothing is started.
+ */
+static void riffa_error_resume(struct pci_dev *pdev)
+{
+	struct riffa *r = pci_get_drvdata(pdev);
+	int ret;
+
+	ret = oni_link_resume(r->link);
+	if (ret)
+		dev_warn(&pdev->dev, "controller did not come back after a bus error: %d\n",
+			 ret);
+}
+
+static void riffa_reset_prepare(struct pci_dev *pdev)
+{
+	struct riffa *r = pci_get_drvdata(pdev);
+
+	oni_link_quiesce(r->link);
+	freeze(r, true);
+	background_stop(r);
+}
+
+static void riffa_reset_done(struct pci_dev *pdev)
+{
+	struct riffa *r = pci_get_drvdata(pdev);
+
+	if (riffa_thaw(r)) {
+		oni_link_lost(r->link);
+		return;
+	}
+	background_start(r);
+	riffa_error_resume(pdev);
+}
+
+static const struct pci_error_handlers riffa_errors = {
+	.error_detected = riffa_error_detected,
+	.mmio_enabled = riffa_mmio_enabled,
+	.slot_reset = riffa_slot_reset,
+	.resume = riffa_error_resume,
+	.reset_prepare = riffa_reset_prepare,
+	.reset_done = riffa_reset_done,
+};
 
 static const struct pci_device_id riffa_ids[] = {
 	{ PCI_DEVICE(ONIX_PCI_VENDOR, ONIX_PCI_DEVICE) },
@@ -932,6 +1313,7 @@ static struct pci_driver riffa_driver = {
 	.remove = riffa_remove,
 	.shutdown = riffa_shutdown,
 	.driver.pm = pm_sleep_ptr(&riffa_pm),
+	.err_handler = &riffa_errors,
 };
 module_pci_driver(riffa_driver);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Ring arithmetic: pure, shared by the kernel module and the unit tests.
+ * Ring arithmetic: pure, shared by the kernel module, libonidev and the unit
+ * tests.
  *
  * Positions are 64-bit byte counts that only grow during an acquisition; sizes
  * and segments are powers of two; offset = position modulo size.
@@ -30,6 +31,12 @@ static inline bool oni_ring_tail_ok(u64 head, u64 last_tail, u64 tail)
 static inline bool oni_ring_fits(u64 head, u64 tail, u64 size, u64 bytes)
 {
 	return bytes <= size && head - tail <= size - bytes;
+}
+
+/* May the byte at @pos have been overwritten by a writer that is at @claim? */
+static inline bool oni_ring_lapped(u64 claim, u64 pos, u64 size)
+{
+	return claim > size && pos < claim - size;
 }
 
 /* The wake-up rule: enough bytes, or bytes that are old enough. */

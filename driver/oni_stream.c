@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Stream file descriptors: creation, mmap, read, poll.
+ * Stream and monitor file descriptors: creation, mmap, read, poll.
  *
- * A stream holds a reference on the controller object and one on the ring. It
- * ends in release, that is when the last fd is gone. Mappings do not hold the
- * stream but a file of their own that holds the ring, so that memory which is
- * still mapped somewhere does not keep the hardware running.
+ * Both are a struct oni_stream that holds a reference on the controller object
+ * and one on the ring; the difference is its reader. The stream ends in
+ * release, that is when the last fd is gone, and its monitors stay behind with
+ * the ring. Mappings do not hold the stream but a file of their own that holds
+ * the ring, so that memory which is still mapped somewhere does not keep the
+ * hardware running.
  * read and mmap use ring memory only and need no gate.
  */
 #include <linux/anon_inodes.h>
@@ -35,12 +37,16 @@ static u64 desc_bytes(const struct oni_ring *ring)
 
 /* --- reading ------------------------------------------------------------- */
 
-/* An ended stream: 0 for a regular end, else the error. */
-static int end_code(const struct oni_ring *ring)
+/*
+ * An ended stream: 0 for a regular end, else the error. The flag of a loss that
+ * an access found comes from a work, after the loss is known.
+ */
+static int end_code(const struct oni_stream *stream)
 {
+	const struct oni_ring *ring = stream->ring;
 	u32 flags = READ_ONCE(ring->prod->flags);
 
-	if (flags & ONI_RING_GONE)
+	if (flags & ONI_RING_GONE || oni_dev_gone(stream->dev))
 		return -ENODEV;
 	if (flags & ONI_RING_ERROR)
 		return -(int)READ_ONCE(ring->prod->error);
@@ -76,45 +82,85 @@ static void kick(struct oni_stream *stream)
 {
 	int idx;
 
+	/* Getting full just now? Then the ring's own timer looks soon. */
+	if (!READ_ONCE(stream->ring->full))
+		return;
 	if (oni_dev_enter(stream->dev, &idx))
-		oni_ring_reader_kick(stream->ring);
+		oni_ring_reader_kick(stream->reader);
 	oni_dev_exit(stream->dev, idx);
+}
+
+/* Copy from the tail on and release it. -EAGAIN: a START came between. */
+static ssize_t copy_take(struct oni_stream *stream, char __user *buf,
+			 size_t len)
+{
+	struct oni_reader *rd = stream->reader;
+	struct oni_ring_spot spot;
+	ssize_t n;
+	int ret;
+
+	ret = oni_ring_tail(rd, &spot);
+	if (ret)
+		return ret;
+	if (!spot.avail)
+		return -EAGAIN;
+	n = copy_out(stream->ring, spot.tail, buf, min_t(u64, spot.avail, len));
+	if (n <= 0)
+		return n;
+	ret = oni_ring_take(rd, &spot, n);
+	/* Lapped while copying: nothing of it counts. */
+	if (ret == -EOVERFLOW)
+		oni_ring_tail(rd, &spot);
+	if (ret)
+		return ret;
+	kick(stream);
+	return n;
+}
+
+/* 0: there are @avail bytes, or the stream is at its end. */
+static int wait_readable(struct oni_stream *stream, bool nonblock, u64 *avail)
+{
+	struct oni_ring *ring = stream->ring;
+	struct oni_reader *rd = stream->reader;
+	int ret;
+
+	if (oni_ring_readable(rd, nonblock, avail) || idle(ring))
+		return 0;
+	if (nonblock)
+		return -EAGAIN;
+	ret = wait_event_interruptible(rd->wait,
+				       oni_ring_readable(rd, false, avail) ||
+				       idle(ring));
+	if (ret)
+		return ret;
+	oni_ring_readable(rd, true, avail);
+	return 0;
 }
 
 ssize_t oni_stream_do_read(struct oni_stream *stream, struct file *file,
 			   char __user *buf, size_t len)
 {
-	struct oni_ring *ring = stream->ring;
-	bool nonblock = file->f_flags & O_NONBLOCK;
-	u64 avail, tail;
+	struct oni_reader *rd = stream->reader;
+	u64 avail;
 	ssize_t n;
 	int ret;
 
 	if (!len)
 		return 0;
-	kick(stream);
-	if (!oni_ring_readable(ring, nonblock, &avail) && !idle(ring)) {
-		if (nonblock)
-			return -EAGAIN;
-		ret = wait_event_interruptible(ring->wait,
-					       oni_ring_readable(ring, false, &avail) ||
-					       idle(ring));
+	do {
+		kick(stream);
+		ret = wait_readable(stream, file->f_flags & O_NONBLOCK, &avail);
 		if (ret)
 			return ret;
-		oni_ring_readable(ring, true, &avail);
-	}
-	if (READ_ONCE(ring->prod->error) == EPROTO)
-		return -EPROTO;	/* the tail cannot be believed any more */
-	if (!avail)
-		return end_code(ring);
-
-	tail = oni_ring_tail(ring);
-	n = copy_out(ring, tail, buf, min_t(u64, min_t(u64, avail, len),
-					    MAX_RW_COUNT));
-	if (n > 0) {
-		oni_ring_set_tail(ring, tail + n);
-		kick(stream);
-	}
+		/* The tail cannot be believed any more. */
+		if (!rd->monitor &&
+		    READ_ONCE(stream->ring->prod->error) == EPROTO)
+			return -EPROTO;
+		if (!avail)
+			return oni_ring_tail_bad(rd) ? -EPROTO :
+						       end_code(stream);
+		n = copy_take(stream, buf, min_t(size_t, len, MAX_RW_COUNT));
+	} while (n == -EAGAIN);
 	return n;
 }
 
@@ -125,12 +171,14 @@ __poll_t oni_stream_do_poll(struct oni_stream *stream, struct file *file,
 	__poll_t mask = 0;
 	u64 avail;
 
-	poll_wait(file, &ring->wait, wait);
+	poll_wait(file, &stream->reader->wait, wait);
 	kick(stream);
-	if (oni_ring_readable(ring, false, &avail))
+	if (oni_ring_readable(stream->reader, false, &avail))
 		mask |= EPOLLIN | EPOLLRDNORM;
 	if (READ_ONCE(ring->prod->error))
 		mask |= EPOLLERR;
+	if (READ_ONCE(ring->prod->flags) & ONI_RING_CLOSED)
+		mask |= EPOLLHUP;
 	/* An orderly removal ends the ring before it closes the gate. */
 	if (oni_dev_gone(stream->dev) ||
 	    READ_ONCE(ring->prod->flags) & ONI_RING_GONE)
@@ -222,7 +270,8 @@ static int stream_mmap(struct file *file, struct vm_area_struct *vma)
 	case OFF_PRODUCER:
 		return map_pages(vma, vma->vm_start, virt_to_page(ring->prod), 1);
 	case OFF_CONSUMER:
-		return map_pages(vma, vma->vm_start, virt_to_page(ring->cons), 1);
+		return map_pages(vma, vma->vm_start,
+				 virt_to_page(stream->reader->cons), 1);
 	case OFF_DESC:
 		return map_pages(vma, vma->vm_start, ring->desc_pages,
 				 len >> PAGE_SHIFT);
@@ -295,7 +344,18 @@ static int stream_wake(struct oni_ioctl_ctx *ctx, void *arg)
 		return -EINVAL;
 	WRITE_ONCE(stream->watermark, mark);
 	WRITE_ONCE(stream->latency_us, sw->latency_us);
-	oni_ring_set_wake(stream->ring, mark, sw->latency_us);
+	oni_ring_set_wake(stream->reader, mark, sw->latency_us);
+	return 0;
+}
+
+static int monitor_stat(struct oni_ioctl_ctx *ctx, void *arg)
+{
+	struct oni_stream *stream = ctx->file->private_data;
+	struct oni_monitor_stat *ms = arg;
+
+	if (ms->flags || ms->reserved[0] || ms->reserved[1])
+		return -EINVAL;
+	oni_monitor_count(stream->reader, ms);
 	return 0;
 }
 
@@ -304,12 +364,27 @@ static const struct oni_ioctl stream_ioctls[] = {
 	{ ONI_IOC_STREAM_WAKE, sizeof(struct oni_stream_wake), false, stream_wake },
 };
 
+static const struct oni_ioctl monitor_ioctls[] = {
+	{ ONI_IOC_STREAM_INFO, sizeof(struct oni_stream_info), false, stream_info },
+	{ ONI_IOC_STREAM_WAKE, sizeof(struct oni_stream_wake), false, stream_wake },
+	{ ONI_IOC_MONITOR_STAT, sizeof(struct oni_monitor_stat), false, monitor_stat },
+};
+
 static long stream_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct oni_stream *stream = file->private_data;
 	struct oni_ioctl_ctx ctx = { .file = file, .dev = stream->dev };
 
 	return oni_ioctl_dispatch(stream_ioctls, ARRAY_SIZE(stream_ioctls),
+				  &ctx, cmd, arg);
+}
+
+static long monitor_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct oni_stream *stream = file->private_data;
+	struct oni_ioctl_ctx ctx = { .file = file, .dev = stream->dev };
+
+	return oni_ioctl_dispatch(monitor_ioctls, ARRAY_SIZE(monitor_ioctls),
 				  &ctx, cmd, arg);
 }
 
@@ -341,6 +416,15 @@ void oni_stream_count(struct oni_dev *dev, struct oni_ring *ring,
 		    p->wakeups);
 }
 
+/* What stream_init() made. */
+static void stream_put(struct oni_stream *stream)
+{
+	fput(stream->map_file);
+	oni_ring_put(stream->ring);
+	put_device(&stream->dev->dev);
+	kfree(stream);
+}
+
 static int stream_release(struct inode *inode, struct file *file)
 {
 	struct oni_stream *stream = file->private_data;
@@ -358,13 +442,24 @@ static int stream_release(struct inode *inode, struct file *file)
 		oni_detach_locked(dev, link);
 	dev->stream = NULL;
 	oni_stream_count(dev, stream->ring, NULL);
+	/* Lost, and nobody has told the readers yet. */
+	if (oni_dev_gone(dev))
+		oni_ring_end(stream->ring, ONI_RING_GONE, -ENODEV);
+	/* Before the gate closes: the ring's timer kicks the link. */
+	oni_ring_close(stream->ring);
 	oni_dev_exit(dev, idx);
 	mutex_unlock(&dev->lock);
 
-	fput(stream->map_file);
-	oni_ring_put(stream->ring);
-	put_device(&dev->dev);
-	kfree(stream);
+	stream_put(stream);
+	return 0;
+}
+
+static int monitor_release(struct inode *inode, struct file *file)
+{
+	struct oni_stream *stream = file->private_data;
+
+	oni_monitor_free(stream->reader);
+	stream_put(stream);
 	return 0;
 }
 
@@ -375,6 +470,16 @@ static const struct file_operations stream_fops = {
 	.poll = stream_poll,
 	.mmap = stream_mmap,
 	.unlocked_ioctl = stream_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+static const struct file_operations monitor_fops = {
+	.owner = THIS_MODULE,
+	.release = monitor_release,
+	.read = stream_read,
+	.poll = stream_poll,
+	.mmap = stream_mmap,
+	.unlocked_ioctl = monitor_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };
 
@@ -392,7 +497,7 @@ static int check_sizes(struct oni_dev *dev, const struct oni_link_ops *ops,
 		return -EINVAL;
 
 	if (!sc->ring_bytes)
-		sc->ring_bytes = ONI_RING_DEFAULT;
+		sc->ring_bytes = oni_fw_ring_default(&dev->fw);
 	if (!is_power_of_2(sc->ring_bytes) ||
 	    sc->ring_bytes < max_t(u64, ONI_RING_MIN, PAGE_SIZE) ||
 	    sc->ring_bytes > ONI_RING_MAX ||
@@ -404,6 +509,59 @@ static int check_sizes(struct oni_dev *dev, const struct oni_link_ops *ops,
 	if (sc->watermark_bytes > sc->ring_bytes / 2)
 		return -EINVAL;
 	return 0;
+}
+
+/* A stream object around @ring, whose reference it takes over. */
+static struct oni_stream *stream_alloc(struct oni_dev *dev,
+				       struct oni_ring *ring)
+{
+	struct oni_stream *stream;
+	int ret = -ENOMEM;
+
+	stream = kzalloc(sizeof(*stream), GFP_KERNEL_ACCOUNT);
+	if (!stream)
+		goto err_ring;
+	stream->map_file = map_file_create(ring);
+	if (IS_ERR(stream->map_file)) {
+		ret = PTR_ERR(stream->map_file);
+		goto err_free;
+	}
+	stream->ring = ring;
+	stream->reader = &ring->reader;
+	stream->dev = dev;
+	get_device(&dev->dev);
+	return stream;
+
+err_free:
+	kfree(stream);
+err_ring:
+	oni_ring_put(ring);
+	return ERR_PTR(ret);
+}
+
+static struct file *stream_file(struct oni_stream *stream, const char *name,
+				const struct file_operations *fops)
+{
+	struct file *file;
+
+	file = anon_inode_getfile(name, fops, stream, O_RDWR | O_CLOEXEC);
+	if (IS_ERR(file))
+		return file;
+	stream_open(file_inode(file), file);
+	/*
+	 * The mode stays writable, or the consumer page could not be mapped so;
+	 * to whoever holds the file it is a thing to read from.
+	 */
+	file->f_flags = (file->f_flags & ~O_ACCMODE) | O_RDONLY;
+	return file;
+}
+
+static void stream_set_wake(struct oni_stream *stream, u32 watermark,
+			    u32 latency_us)
+{
+	stream->watermark = watermark;
+	stream->latency_us = latency_us;
+	oni_ring_set_wake(stream->reader, watermark, latency_us);
 }
 
 /**
@@ -418,66 +576,88 @@ struct file *oni_stream_create(struct oni_dev *dev, struct oni_link *link,
 			       struct oni_stream_create *sc)
 {
 	struct oni_stream *stream;
+	struct oni_ring *ring;
 	struct file *file;
 	int ret;
 
 	lockdep_assert_held(&dev->lock);
 	if (dev->stream || dev->running)
 		return ERR_PTR(-EBUSY);
+	if (dev->fw.ring_lost)
+		return ERR_PTR(-ENXIO);
 	ret = check_sizes(dev, link->ops, sc);
 	if (ret)
 		return ERR_PTR(ret);
 
-	stream = kzalloc(sizeof(*stream), GFP_KERNEL_ACCOUNT);
-	if (!stream)
+	ring = oni_ring_create(sc->ring_bytes, sc->block_bytes, dev->fw.ring);
+	if (!ring)
 		return ERR_PTR(-ENOMEM);
-	stream->watermark = sc->watermark_bytes;
-	stream->latency_us = sc->latency_us;
-	stream->ring = oni_ring_create(sc->ring_bytes, sc->block_bytes);
-	if (!stream->ring) {
-		ret = -ENOMEM;
-		goto err_free;
-	}
-	oni_ring_set_wake(stream->ring, sc->watermark_bytes, sc->latency_us);
-	stream->map_file = map_file_create(stream->ring);
-	if (IS_ERR(stream->map_file)) {
-		ret = PTR_ERR(stream->map_file);
-		goto err_ring;
-	}
-	ret = link->ops->rx_map(link, stream->ring);
+	stream = stream_alloc(dev, ring);
+	if (IS_ERR(stream))
+		return ERR_CAST(stream);
+	stream_set_wake(stream, sc->watermark_bytes, sc->latency_us);
+	ret = link->ops->rx_map(link, ring);
 	if (ret)
-		goto err_map_file;
-	oni_ring_get(stream->ring);
-	link->mapped = stream->ring;
+		goto err_stream;
+	oni_ring_get(ring);
+	link->mapped = ring;
 
-	stream->dev = dev;
-	get_device(&dev->dev);
-	file = anon_inode_getfile("[oni-stream]", &stream_fops, stream,
-				  O_RDWR | O_CLOEXEC);
+	file = stream_file(stream, "[oni-stream]", &stream_fops);
 	if (IS_ERR(file)) {
 		ret = PTR_ERR(file);
 		goto err_map;
 	}
-	stream_open(file_inode(file), file);
-	/*
-	 * The mode stays writable, or the consumer page could not be mapped so;
-	 * to whoever holds the file it is a thing to read from.
-	 */
-	file->f_flags = (file->f_flags & ~O_ACCMODE) | O_RDONLY;
 	dev->stream = stream;
 	return file;
 
 err_map:
-	put_device(&dev->dev);
 	/* Nothing was started, so nothing can be in flight. */
 	link->ops->rx_unmap(link);
 	link->mapped = NULL;
-	oni_ring_put(stream->ring);
-err_map_file:
-	fput(stream->map_file);
-err_ring:
-	oni_ring_put(stream->ring);
-err_free:
-	kfree(stream);
+	oni_ring_put(ring);
+err_stream:
+	stream_put(stream);
 	return ERR_PTR(ret);
+}
+
+/**
+ * oni_monitor_open - make a monitor of the stream of a controller
+ * @dev: the controller, dev->lock held
+ * @mc: wishes
+ *
+ * Return: the file, not yet installed, or an ERR_PTR.
+ */
+struct file *oni_monitor_open(struct oni_dev *dev, struct oni_monitor_create *mc)
+{
+	struct oni_stream *stream;
+	struct oni_reader *rd;
+	struct oni_ring *ring;
+	struct file *file;
+	u32 mark;
+
+	lockdep_assert_held(&dev->lock);
+	if (!dev->stream)
+		return ERR_PTR(-ENODATA);
+	ring = dev->stream->ring;
+	mark = mc->watermark_bytes ?: ring->block;
+	if (mark > ring->size / 2)
+		return ERR_PTR(-EINVAL);
+
+	oni_ring_get(ring);
+	stream = stream_alloc(dev, ring);
+	if (IS_ERR(stream))
+		return ERR_CAST(stream);
+	rd = oni_monitor_create(ring);
+	if (IS_ERR(rd)) {
+		stream_put(stream);
+		return ERR_CAST(rd);
+	}
+	stream->reader = rd;
+	stream_set_wake(stream, mark, mc->latency_us);
+	file = stream_file(stream, "[oni-monitor]", &monitor_fops);
+	if (IS_ERR(file)) {
+		oni_monitor_free(rd);
+		stream_put(stream);
+	}
+	return file;
 }

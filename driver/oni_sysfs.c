@@ -64,6 +64,11 @@ static ssize_t firmware_version_show(struct device *d,
 {
 	u32 v = READ_ONCE(to_oni(d)->firmware_version);
 
+	/* An Acquisition Board has three numbers, and marks what is no release. */
+	if (v > 0xffff)
+		return sysfs_emit(buf, "%u.%u.%u%s\n", v >> 16 & 0xff,
+				  v >> 8 & 0xff, v & 0xff,
+				  v >> 24 ? "-pre" : "");
 	return sysfs_emit(buf, "%u.%u\n", v >> 8 & 0xff, v & 0xff);
 }
 static DEVICE_ATTR_RO(firmware_version);
@@ -115,7 +120,9 @@ static ssize_t stats_show(struct device *d, char *buf, size_t offset)
 	ssize_t n = -ENODEV;
 	int idx;
 
-	mutex_lock(&dev->lock);
+	/* It may be held for as long as a reset takes. */
+	if (mutex_lock_interruptible(&dev->lock))
+		return -ERESTARTSYS;
 	link = oni_dev_enter(dev, &idx);
 	if (link) {
 		oni_stats_fill(dev, link, &stats);
@@ -155,6 +162,7 @@ ONI_STAT(resets);
 ONI_STAT(link_errors);
 ONI_STAT(guarded);
 ONI_STAT(stim_safe_failures);
+ONI_STAT(held);
 
 static struct attribute *oni_stats_attrs[] = {
 	&dev_attr_interrupts.attr,
@@ -178,6 +186,7 @@ static struct attribute *oni_stats_attrs[] = {
 	&dev_attr_link_errors.attr,
 	&dev_attr_guarded.attr,
 	&dev_attr_stim_safe_failures.attr,
+	&dev_attr_held.attr,
 	NULL
 };
 
@@ -186,8 +195,67 @@ static const struct attribute_group oni_stats_group = {
 	.attrs = oni_stats_attrs,
 };
 
+/* --- stim/ ----------------------------------------------------------------- */
+
+static ssize_t stim_state_show(struct device *d, struct device_attribute *attr,
+			       char *buf)
+{
+	u32 state = READ_ONCE(to_oni(d)->stim.state);
+
+	return sysfs_emit(buf, "%s\n", oni_stim_state_names[state]);
+}
+
+static struct device_attribute dev_attr_stim_state = __ATTR(state, 0444,
+							    stim_state_show,
+							    NULL);
+
+#define ONI_STIM_ATTR(name, type, format)				\
+static ssize_t name##_show(struct device *d,				\
+			   struct device_attribute *attr, char *buf)	\
+{									\
+	return sysfs_emit(buf, format "\n",				\
+			  (type)READ_ONCE(to_oni(d)->stim.name));	\
+}									\
+static DEVICE_ATTR_RO(name)
+
+ONI_STIM_ATTR(because, u32, "%u");
+ONI_STIM_ATTR(confirmed, u32, "%u");
+ONI_STIM_ATTR(has_policy, u32, "%u");
+ONI_STIM_ATTR(fires, u64, "%llu");
+ONI_STIM_ATTR(delivered, u64, "%llu");
+ONI_STIM_ATTR(stops, u64, "%llu");
+ONI_STIM_ATTR(faults, u64, "%llu");
+
+static ssize_t refusals_show(struct device *d, struct device_attribute *attr,
+			     char *buf)
+{
+	return sysfs_emit(buf, "%llu\n",
+			  (u64)atomic64_read(&to_oni(d)->stim.refusals));
+}
+static DEVICE_ATTR_RO(refusals);
+
+static struct attribute *oni_stim_attrs[] = {
+	&dev_attr_stim_state.attr,
+	&dev_attr_because.attr,
+	&dev_attr_confirmed.attr,
+	&dev_attr_has_policy.attr,
+	&dev_attr_fires.attr,
+	&dev_attr_delivered.attr,
+	&dev_attr_refusals.attr,
+	&dev_attr_stops.attr,
+	&dev_attr_faults.attr,
+	NULL
+};
+
+static const struct attribute_group oni_stim_group = {
+	.name = "stim",
+	.attrs = oni_stim_attrs,
+};
+
 const struct attribute_group *oni_dev_groups[] = {
 	&oni_group,
 	&oni_stats_group,
+	&oni_stim_group,
+	&oni_fw_group,
 	NULL
 };

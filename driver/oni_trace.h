@@ -91,6 +91,25 @@ TRACE_EVENT(oni_state,
 	TP_printk("oni%d state=%u", __entry->minor, __entry->state)
 );
 
+TRACE_EVENT(oni_stim,
+	TP_PROTO(int minor, u32 what, u32 because, u64 arg),
+	TP_ARGS(minor, what, because, arg),
+	TP_STRUCT__entry(
+		__field(int, minor)
+		__field(u32, what)
+		__field(u32, because)
+		__field(u64, arg)
+	),
+	TP_fast_assign(
+		__entry->minor = minor;
+		__entry->what = what;
+		__entry->because = because;
+		__entry->arg = arg;
+	),
+	TP_printk("oni%d what=%u because=%u arg=0x%llx", __entry->minor,
+		  __entry->what, __entry->because, __entry->arg)
+);
+
 TRACE_EVENT(oni_link_error,
 	TP_PROTO(int minor, int err),
 	TP_ARGS(minor, err),

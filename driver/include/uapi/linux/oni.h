@@ -20,6 +20,9 @@
  * Acquired data come from a *stream*, a file descriptor of its own made by
  * %ONI_IOC_STREAM_CREATE. One lossless stream exists per controller at a time.
  * It can be passed over a UNIX socket to a process that has no other right.
+ * Any number of *monitors* (%ONI_IOC_MONITOR_CREATE) look at the same ring
+ * memory. They never hold the hardware back; one that is too slow is told how
+ * many bytes it missed.
  *
  * read(2) on /dev/oniN itself works too: the first read makes an implicit
  * stream with default sizes, claims the controller if nobody has, and starts
@@ -32,8 +35,11 @@
  * against the device table. Nothing is sent if any of them is refused: EINVAL
  * for what is no whole frame or no multiple of the device's write size, or
  * longer than 64 KiB; ENOENT for an address that is not in the table; EPERM
- * for a caller that does not own the controller, and for a device that takes
- * no frames from user space.
+ * for a caller that does not own the controller, for a device that takes no
+ * frames from user space, and for a payload with bits that the device does not
+ * have (the upper half of a word for TTL lines). write(2) returns when the hardware has fetched the
+ * frames: EAGAIN with O_NONBLOCK if another write is under way, ETIMEDOUT if
+ * the hardware does not fetch them within 2 s. It waits for no register access.
  */
 
 /**
@@ -61,7 +67,8 @@
  *    of a stream stay valid.
  *  - EIO: the link to the controller failed; %ONI_IOC_RESET may bring it back.
  *  - ETIMEDOUT: the controller did not answer in time.
- *  - ENOMEM, EINTR: as usual; an interrupted call has had no effect.
+ *  - ENOMEM, EINTR: as usual; an interrupted call has had no effect
+ *    (%ONI_IOC_REG_BATCH may have executed a part and says which).
  *
  * Per call errors are listed with the call.
  */
@@ -85,10 +92,15 @@
 #define ONI_IOC_STOP		_IO(ONI_IOC_MAGIC, 0x0b)
 #define ONI_IOC_STREAM_CREATE	_IO(ONI_IOC_MAGIC, 0x0c)
 #define ONI_IOC_STATS		_IO(ONI_IOC_MAGIC, 0x0d)
+#define ONI_IOC_MONITOR_CREATE	_IO(ONI_IOC_MAGIC, 0x0e)
+#define ONI_IOC_REG_BATCH	_IO(ONI_IOC_MAGIC, 0x0f)
 
-/* On a stream */
+/* On a stream or a monitor */
 #define ONI_IOC_STREAM_INFO	_IO(ONI_IOC_MAGIC, 0x20)
 #define ONI_IOC_STREAM_WAKE	_IO(ONI_IOC_MAGIC, 0x21)
+
+/* On a monitor */
+#define ONI_IOC_MONITOR_STAT	_IO(ONI_IOC_MAGIC, 0x22)
 
 /* --- controller ---------------------------------------------------------- */
 
@@ -103,28 +115,34 @@
 #define ONI_STATE_GONE		3
 
 /* oni_info.caps */
-#define ONI_CAP_WRITE_FRAMES	0x1ULL
-#define ONI_CAP_PORT_POWER	0x2ULL
+#define ONI_CAP_WRITE_FRAMES	0x1ULL	/* a device takes some */
+#define ONI_CAP_PORT_POWER	0x2ULL	/* there is a port controller */
+#define ONI_CAP_MONITOR		0x4ULL
+#define ONI_CAP_REG_BATCH	0x8ULL
 
 /* oni_info.flags */
 #define ONI_INFO_OWNED		0x1U	/* some file owns the controller */
 #define ONI_INFO_OWNER		0x2U	/* this file does */
 #define ONI_INFO_STREAM		0x4U	/* a stream exists */
-/* Every known stimulator has acknowledged its safe state since the last reset. */
+/*
+ * Every known stimulator has acknowledged its safe state since the last reset,
+ * and the outputs of an Acquisition Board have been sent theirs.
+ */
 #define ONI_INFO_STIM_SAFE	0x8U
 
 /**
  * struct oni_info - identity and state of a controller (ONI_IOC_INFO)
  * @size: sizeof(struct oni_info)
  * @abi_version: ONI_ABI_VERSION of the kernel
- * @caps: ONI_CAP_*
+ * @caps: ONI_CAP_*; the device table decides about the first two
  * @flags: ONI_INFO_*
  * @state: ONI_STATE_*
  * @transport: ONI_TRANSPORT_*
  * @generation: changes whenever the device table was read again
  * @hardware_id: hub 0 hardware id (ONI hub information register 0)
  * @hardware_revision: major << 8 | minor (register 1)
- * @firmware_version: major << 8 | minor (register 2)
+ * @firmware_version: major << 8 | minor (register 2); of an Acquisition Board
+ *	major << 16 | minor << 8 | patch, bits 31:24 are 0 of a release
  * @rows: rows of the device table, NULL devices included
  * @sys_clock_hz: rate of the controller's data transfer clock
  * @acq_clock_hz: rate of the counter in every frame header
@@ -220,7 +238,9 @@ struct oni_device_table {
  *	again is harmless. EBUSY: another file owns it. Needs write access.
  *	Ownership ends with ONI_IOC_RELEASE, when the owning process closes the
  *	file (also when a copy of it stays open elsewhere), or on removal; the
- *	acquisition then stops and the stimulators are made safe.
+ *	acquisition then stops, the stimulators are made safe and the outputs of
+ *	an Acquisition Board go to 0, as they do at a reset. They are sent to 0
+ *	at a claim, too.
  * ONI_IOC_RELEASE: give it up. @flags zero. EPERM: not the owner.
  * ONI_IOC_RESET: reset the link and the controller and read the device table
  *	again. @flags zero. Owner only. EBUSY: running. Enables and frame sizes
@@ -255,7 +275,12 @@ struct oni_simple {
  * ENOENT: no such device in the table. EREMOTEIO: the device answered NACK.
  * EPERM on a write: also every register that could make a stimulator put out
  * current, change a port voltage, or program a memory of the hardware. This
- * version lets no such register through; ports have ONI_IOC_PORT_POWER.
+ * version lets no such register through; ports have ONI_IOC_PORT_POWER. Of
+ * Rhythm on an Acquisition Board the value is checked as well: the command
+ * memory takes the commands of a RHD2000 chip that leave its impedance test and
+ * its digital output off, other registers take no value that drives an output
+ * of the board, and the sample clock (register 0x2000 of the information device
+ * of its hub) takes the rates that are known.
  */
 struct oni_reg {
 	__u32 size;
@@ -263,6 +288,58 @@ struct oni_reg {
 	__u32 dev_addr;
 	__u32 reg_addr;
 	__u32 value;
+	__u32 reserved;
+};
+
+/* oni_reg_op.flags */
+#define ONI_REG_OP_WRITE	0x1U
+
+#define ONI_REG_BATCH_MAX	256
+
+/**
+ * struct oni_reg_op - one register access of a batch
+ * @dev_addr: as in struct oni_reg
+ * @reg_addr: register
+ * @value: to write; of a read: out
+ * @flags: ONI_REG_OP_WRITE, or 0 to read
+ * @result: out: 0, or the negative errno of this access; written for the
+ *	accesses that were executed
+ * @reserved: zero
+ */
+struct oni_reg_op {
+	__u32 dev_addr;
+	__u32 reg_addr;
+	__u32 value;
+	__u32 flags;
+	__s32 result;
+	__u32 reserved;
+};
+
+/**
+ * struct oni_reg_batch - register accesses in order (ONI_IOC_REG_BATCH)
+ * @size: sizeof(struct oni_reg_batch)
+ * @flags: zero
+ * @ops: user pointer to an array of struct oni_reg_op, read and written back
+ * @count: number of them, 1 ... ONI_REG_BATCH_MAX
+ * @done: out: how many were executed, a failed one included
+ * @op_size: sizeof(struct oni_reg_op); EINVAL for another value
+ * @reserved: zero
+ *
+ * No other register access gets between two of a batch. All of them are
+ * checked before the first is executed, with the errors of struct oni_reg:
+ * EINVAL, ENOENT, EPERM. A batch that only reads needs no ownership. The first
+ * one that fails ends the batch: the call returns its error (EREMOTEIO,
+ * ETIMEDOUT, ...), and @done and the results are written. A signal ends it
+ * between two accesses with EINTR, @done says where. The whole call is bounded
+ * by the time that each access may take.
+ */
+struct oni_reg_batch {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 ops;
+	__u32 count;
+	__u32 done;
+	__u32 op_size;
 	__u32 reserved;
 };
 
@@ -320,7 +397,8 @@ struct oni_ctl {
  * @timeout_ms: how long to wait for the link to lock, 1...5000; 0: 1000
  * @link: out: ONI_LINK_* at the end
  * @min_decivolts: out: lower end of the window for @headstage
- * @max_decivolts: out: upper end
+ * @max_decivolts: out: upper end; less where firmware says that the supply of
+ *	the port gives less
  * @found: out: hardware id of the hub found behind the port, 0 if off
  * @reserved: zero
  *
@@ -354,7 +432,7 @@ struct oni_port_power {
  * @size: sizeof(struct oni_stats)
  * @flags: zero
  * @interrupts: interrupts taken
- * @spurious: interrupts that found no event
+ * @spurious: interrupts that found no event, or one that belongs to nothing
  * @mmio_reads: register reads on the bus
  * @mmio_writes: register writes on the bus
  * @blocks: blocks put into rings
@@ -374,6 +452,7 @@ struct oni_port_power {
  * @link_errors: latched link errors
  * @guarded: register writes refused for safety
  * @stim_safe_failures: safe-state writes that were not acknowledged
+ * @held: interrupts that were left to a timer, which saves register reads
  * @reserved: zero
  *
  * Monotonic; reading resets nothing. Needs no ownership.
@@ -402,7 +481,8 @@ struct oni_stats {
 	__u64 link_errors;
 	__u64 guarded;
 	__u64 stim_safe_failures;
-	__u64 reserved[4];
+	__u64 held;
+	__u64 reserved[3];
 };
 
 /* --- streams ------------------------------------------------------------- */
@@ -417,12 +497,17 @@ struct oni_stats {
  *	if that is larger. Smaller: lower latency; larger: lower cost.
  * @watermark_bytes: a waiting reader wakes when this much is readable; 0: one
  *	block; at most half the ring
- * @latency_us: or when the oldest unread byte is this old; 0: no limit
- * @fd: out: the stream, O_RDWR | O_CLOEXEC (the consumer page is mapped
- *	writable; write(2) itself is EINVAL)
+ * @latency_us: or when the oldest unread byte is this old; 0: no limit. It
+ *	bounds the delay of the head as well: without a limit a finished block
+ *	may be published up to 10 ms late, which saves work at the bus; with
+ *	one, up to half of it. A reader that polls the head wants 1 here.
+ * @fd: out: the stream, O_CLOEXEC. F_GETFL says O_RDONLY, although the
+ *	consumer page may be mapped writable
  * @reserved: zero
  *
  * Owner only. EBUSY: a stream exists or the acquisition runs. EINVAL: sizes.
+ * ENOMEM: no memory; where firmware names memory for the ring, not so much is
+ * left of it. ENXIO: that memory cannot be used, the kernel log says why.
  * The block size is checked against the device table again at each start
  * (EINVAL from ONI_IOC_START if a reset made the frames larger).
  * The stream ends, and the acquisition stops, when the last copy of the fd is
@@ -499,6 +584,54 @@ struct oni_stream_wake {
 };
 
 /**
+ * struct oni_monitor_create - look at a stream (ONI_IOC_MONITOR_CREATE)
+ * @size: sizeof(struct oni_monitor_create)
+ * @flags: zero
+ * @watermark_bytes: as in struct oni_stream_create; 0: one block
+ * @latency_us: as in struct oni_stream_create, for waking this reader only
+ * @fd: out: the monitor, with the flags of a stream
+ * @reserved: zero
+ *
+ * Needs no ownership. ENODATA: no stream exists. EBUSY: ONI_MONITORS_MAX
+ * monitors exist. The monitor begins at the head; a new acquisition on the
+ * same stream begins at 0 for it too. mmap(2), read(2), poll(2),
+ * ONI_IOC_STREAM_INFO and ONI_IOC_STREAM_WAKE work as on the stream, with a
+ * consumer page of its own. When the stream is closed the monitor has
+ * ONI_RING_CLOSED in its producer page: what is in the ring can still be read,
+ * and nothing will ever come.
+ */
+struct oni_monitor_create {
+	__u32 size;
+	__u32 flags;
+	__u32 watermark_bytes;
+	__u32 latency_us;
+	__s32 fd;
+	__u32 reserved[3];
+};
+
+#define ONI_MONITORS_MAX	16
+
+/**
+ * struct oni_monitor_stat - what a monitor missed (ONI_IOC_MONITOR_STAT)
+ * @size: sizeof(struct oni_monitor_stat)
+ * @flags: zero
+ * @position: of the next byte that read(2) would return
+ * @lost_bytes: bytes that read(2) skipped since the acquisition began
+ * @lost_events: times that it had to
+ * @reserved: zero
+ *
+ * Bytes returned by read(2) + @lost_bytes = @position - where it began.
+ */
+struct oni_monitor_stat {
+	__u32 size;
+	__u32 flags;
+	__u64 position;
+	__u64 lost_bytes;
+	__u64 lost_events;
+	__u64 reserved[2];
+};
+
+/**
  * DOC: the ring
  *
  * The data area is a byte stream: read frames one after the other as the
@@ -530,10 +663,32 @@ struct oni_stream_wake {
  * the kernel looks at the tail again within a millisecond, and at once when
  * the reader polls or reads.
  *
+ * A monitor is not waited for. The kernel announces in @claim how far the
+ * hardware may be writing, so what is left of a position p is overwritten at
+ * claim = p + size, not earlier. A monitor that maps the ring looks at claim
+ * after it has copied or used the data:
+ *
+ * .. code-block:: none
+ *
+ *   kernel                                   monitor
+ *   store(prod->claim, head + block) (E)     head = load_acquire(prod->head) (C)
+ *   hand room to the hardware                use data[p .. q)
+ *   ... DMA ...                              read barrier                    (F)
+ *   store_release(prod->head, head)  (B)     claim = load(prod->claim)
+ *                                            if (claim > p + size) it was lapped:
+ *                                                lost = claim - size - p
+ *
+ * E comes before the register write that lets the hardware go, which orders it
+ * before the data; F orders the use of the data before the look at claim.
+ * A START sets claim back, so whoever maps the ring looks at @generation as well,
+ * after claim: another one than before means that the data are of no use.
+ * The tail of a monitor only says from where to wake it and to read(2).
+ *
  * START sets head, desc_head and tail to 0 and increments @generation. A
- * reader that sees another generation starts again at position 0. The reader
- * must not move its tail while START is under way: the old position would be
- * taken for one of the new acquisition.
+ * reader that sees another generation starts again at position 0. A reader that
+ * writes its tail itself must not do so while START is under way: the old
+ * position would be taken for one of the new acquisition. read(2) may run at any
+ * time.
  */
 
 #define ONI_RING_MAGIC		0x52494e4f	/* "ONIR", little endian */
@@ -544,6 +699,7 @@ struct oni_stream_wake {
 #define ONI_RING_GONE		0x4U	/* hardware gone; head is final */
 #define ONI_RING_ERROR		0x8U	/* see @error; head is final */
 #define ONI_RING_FULL		0x10U	/* hardware is held back now */
+#define ONI_RING_CLOSED		0x20U	/* the stream was closed: see monitors */
 
 /**
  * struct oni_ring_producer - first bytes of the producer page
@@ -560,6 +716,7 @@ struct oni_stream_wake {
  * @generation: number of the acquisition on this stream, 0 before the first
  * @reserved1: zero
  * @start_ns: CLOCK_MONOTONIC when the controller was told to run
+ * @claim: the hardware may be writing up to this position
  * @reserved2: zero
  * @blocks: blocks published since the stream was made
  * @short_blocks: of these, shorter than @block_bytes
@@ -584,7 +741,8 @@ struct oni_ring_producer {
 	__u32 generation;
 	__u32 reserved1;
 	__u64 start_ns;
-	__u64 reserved2[3];
+	__u64 claim;
+	__u64 reserved2[2];
 
 	__u64 blocks;
 	__u64 short_blocks;
@@ -613,7 +771,10 @@ struct oni_ring_consumer {
  * @position: of its first byte
  * @bytes: its length
  * @flags: ONI_BLOCK_*
- * @mono_ns: CLOCK_MONOTONIC of the interrupt that reported it
+ * @mono_ns: CLOCK_MONOTONIC when the driver saw that the hardware had it
+ *	complete: the time of its own interrupt, or later if the block had to
+ *	wait for the one before, never earlier. A fit of the clocks wants the
+ *	earliest, so a lower envelope does
  * @seq: index of this descriptor since the acquisition began
  *
  * Descriptor i is in slot i modulo desc_count. A reader copies it, then checks
@@ -634,14 +795,20 @@ struct oni_block {
  * holds, then returns what there is. EAGAIN: nothing there and O_NONBLOCK (any
  * byte counts as there for a non-blocking read). 0: the acquisition is not
  * running and all was read (also before the first START: use poll to wait for
- * it). ENODEV: the hardware is gone and all was read. EIO, EPROTO: it ended
- * with that error and all was read. Mixing read with moving the tail in the
- * consumer page is allowed from one thread.
+ * it). ENODEV: the hardware is gone and all was read. EIO: it ended with that
+ * error, also during the stop, and all was read. EPROTO: the tail made no sense;
+ * at once. Mixing read with moving the tail in the consumer page is allowed from
+ * one thread.
+ * On a monitor that was lapped read(2) returns EOVERFLOW once, drops what was
+ * missed (see struct oni_monitor_stat), and goes on half a ring behind the
+ * hardware, in general not at the border of a frame. EPROTO: its tail makes no
+ * sense; unlike on a stream that is put right with the next START or by storing
+ * the position of struct oni_monitor_stat.
  *
  * poll(2): EPOLLIN when the wake-up rule holds, and when a read would return 0
  * or an error after an acquisition; EPOLLERR with a latched error; EPOLLHUP |
- * EPOLLERR when the hardware is gone. On /dev/oniN EPOLLHUP | EPOLLERR says the
- * same.
+ * EPOLLERR when the hardware is gone; EPOLLHUP alone on a monitor whose stream
+ * was closed. On /dev/oniN EPOLLHUP | EPOLLERR says that the hardware is gone.
  */
 
 #endif /* _UAPI_LINUX_ONI_H */
