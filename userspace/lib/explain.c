@@ -48,10 +48,10 @@ static const struct sentence common[] = {
 
 static const struct sentence on_open[] = {
 	{ ENOENT, "there is no such controller: 'onictl list' shows what is there" },
-	{ ENODEV, "no controller was found: check that the card is plugged in ('lspci'), that "
-		  "oni_riffa is loaded ('lsmod') and what the kernel log says" },
-	{ ENXIO, "the node exists but no driver is behind it: load oni_riffa "
-		 "('modprobe oni_riffa')" },
+	{ ENODEV, "no controller was found: check that it is plugged in ('lspci', 'lsusb'), that "
+		  "oni_riffa or oni_ft600 is loaded ('lsmod') and what the kernel log says" },
+	{ ENXIO, "the node exists but no driver is behind it: load oni_riffa for a PCIe card "
+		 "or oni_ft600 for a USB board (modprobe)" },
 	{ ENOTTY, "this is not an ONI controller: give a path or name that 'onictl list' shows" },
 	{ EPERM, "the system forbids opening the node: check the device policy of the service or "
 		 "container" },
@@ -146,6 +146,30 @@ static const struct sentence on_stream_create[] = {
 		  "4 blocks, the block a multiple of the alignment and at least the largest "
 		  "frame ('onictl info' shows both), the watermark at most half the ring" },
 	{ ENOMEM, "not enough memory for the ring: use a smaller one" },
+	{ ENXIO, "the memory that the device tree names for the ring cannot be used: the kernel "
+		 "log says why" },
+	END
+};
+
+static const struct sentence on_monitor_create[] = {
+	{ ENODATA, "nobody streams: start a recording first, then look at it" },
+	{ EBUSY, "too many programs look at this stream already: end one of them" },
+	{ EINVAL, "the watermark is larger than half the ring, or ring or block size were given, "
+		  "which are those of the stream: leave them out" },
+	END
+};
+
+static const struct sentence on_reg_batch[] = {
+	{ ENOENT, "one of the devices is not there, nothing was done: 'onictl devices' shows the "
+		  "table" },
+	{ EREMOTEIO, "a device refused its access (NACK), those before it were done: the result "
+		     "of each access tells which" },
+	{ EINVAL, "the batch has no accesses, more than 256 or a malformed one, nothing was done: "
+		  "check the program" },
+	{ EPERM, "not allowed, nothing was done: either this program does not own the controller "
+		 "(claim it), or the driver refuses one of the registers for safety" },
+	{ EINTR, "interrupted by a signal between two accesses: go on behind those that were "
+		 "done" },
 	END
 };
 
@@ -172,6 +196,8 @@ static const struct sentence on_read[] = {
 	       "'onictl reset', then check cable and slot" },
 	{ EPROTO, "the read position in the shared page was corrupted and the stream stopped: "
 		  "this is a bug of the reading program, please report it" },
+	{ EOVERFLOW, "the hardware has overtaken this monitor and some data were missed: go on "
+		     "reading, and read faster or look at less" },
 	END
 };
 
@@ -180,10 +206,13 @@ static const struct sentence on_frame_next[] = {
 		  "the table again, and if it stays reset the controller" },
 	{ EINVAL, "the program gave no device table to the stream: this is a bug, please "
 		  "report it" },
+	{ EOVERFLOW, "the hardware has overtaken this monitor and some frames were missed: go on "
+		     "reading, and read faster or look at less" },
 	END
 };
 
 static const struct sentence on_write[] = {
+	{ EAGAIN, "another write is under way: wait for it and write again" },
 	{ EPERM, "not allowed: either this program does not own the controller (claim it), or "
 		 "the driver refuses frames to this device for safety" },
 	{ ENOENT, "there is no device at this address: 'onictl devices' shows the table" },
@@ -222,6 +251,9 @@ static const struct {
 	[ONIDEV_OP_STREAM_READ]		= { "read the stream", on_read },
 	[ONIDEV_OP_FRAME_NEXT]		= { "read a frame", on_frame_next },
 	[ONIDEV_OP_FRAME_WRITE]		= { "send a frame", on_write },
+	[ONIDEV_OP_MONITOR_CREATE]	= { "look at the stream of another program",
+					    on_monitor_create },
+	[ONIDEV_OP_REG_BATCH]		= { "access the registers", on_reg_batch },
 };
 
 static const char *find(const struct sentence *s, int error)

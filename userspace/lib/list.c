@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * list.c - find controllers through udev.
+ * list.c - find controllers through udev: nodes of the kernel drivers, boards on USB.
  *
  * Owns struct onidev_list. Reads sysfs and the udev database; opens no device node,
  * so it works for users without access and disturbs nobody.
@@ -12,17 +12,19 @@
 #include <libudev.h>
 
 #include "onidev.h"
+#include "usb/usb.h"
 
 struct item {
 	struct onidev_list_entry entry;
 	unsigned int number;
-	struct udev_device *dev;	/* owns the strings of entry */
+	struct udev_device *dev;	/* owns the strings of entry; NULL: a board's place does */
 };
 
 struct onidev_list {
 	struct udev *udev;
 	struct item *items;
 	size_t count;
+	struct usb_place *places;
 };
 
 /* "oniN" and nothing behind it: other nodes of the class are no controllers. */
@@ -46,21 +48,31 @@ static const char *find_link(struct udev_device *dev, const char *folder)
 	return NULL;
 }
 
-/* Takes over @dev on success. */
+/* Room for one more, all zero; NULL: no memory. */
+static struct item *item_new(struct onidev_list *list)
+{
+	struct item *more = realloc(list->items, (list->count + 1) * sizeof(*more));
+
+	if (!more)
+		return NULL;
+	list->items = more;
+	memset(&more[list->count], 0, sizeof(*more));
+	return &more[list->count++];
+}
+
+/* Takes a reference on @dev. */
 static int list_add(struct onidev_list *list, struct udev_device *dev)
 {
 	const char *name = udev_device_get_sysname(dev);
-	struct item *more, *it;
 	unsigned int number;
+	struct item *it;
 
 	if (!controller_number(name, &number) || !udev_device_get_devnode(dev))
 		return 0;
-	more = realloc(list->items, (list->count + 1) * sizeof(*more));
-	if (!more)
+	it = item_new(list);
+	if (!it)
 		return -1;
-	list->items = more;
-	it = &more[list->count++];
-	memset(it, 0, sizeof(*it));
+	it->entry.backend = "kernel";
 	it->dev = udev_device_ref(dev);
 	it->number = number;
 	it->entry.name = name;
@@ -109,20 +121,74 @@ out:
 	return rc;
 }
 
-struct onidev_list *onidev_list_new(void)
+static const char *or_null(const char *text)
 {
-	struct onidev_list *list = calloc(1, sizeof(*list));
+	return text[0] ? text : NULL;
+}
 
+/* Boards on USB; @all: also those that are there as a node. */
+static int list_usb(struct onidev_list *list, int all)
+{
+	int count = usb_places(&list->places), i;
+
+	if (count < 0)
+		errno = -count;
+	for (i = 0; i < count; i++) {
+		const struct usb_place *p = &list->places[i];
+		struct item *it;
+
+		if (!all && p->kernel[0])
+			continue;
+		it = item_new(list);
+		if (!it)
+			return -1;
+		it->entry.name = p->name;
+		it->entry.node = p->node;
+		it->entry.transport = "libusb";
+		it->entry.state = p->driver[0] ? "taken" : "free";
+		it->entry.backend = "usb";
+		it->entry.driver = or_null(p->driver);
+	}
+	return count < 0 ? -1 : 0;
+}
+
+static int list_nodes(struct onidev_list *list)
+{
+	if (list_scan(list) < 0)
+		return -1;
+	if (list->count)
+		qsort(list->items, list->count, sizeof(*list->items), item_compare);
+	return 0;
+}
+
+struct onidev_list *onidev_list_find(unsigned int flags)
+{
+	struct onidev_list *list;
+	int rc = 0;
+
+	if (flags && flags != ONIDEV_OPEN_KERNEL && flags != ONIDEV_OPEN_USB) {
+		errno = EINVAL;
+		return NULL;
+	}
+	list = calloc(1, sizeof(*list));
 	if (!list)
 		return NULL;
 	list->udev = udev_new();
-	if (!list->udev || list_scan(list) < 0) {
-		onidev_list_free(list);
-		return NULL;
-	}
-	if (list->count)
-		qsort(list->items, list->count, sizeof(*list->items), item_compare);
-	return list;
+	if (!list->udev)
+		rc = -1;
+	if (!rc && flags != ONIDEV_OPEN_USB)
+		rc = list_nodes(list);
+	if (!rc && flags != ONIDEV_OPEN_KERNEL)
+		rc = list_usb(list, flags == ONIDEV_OPEN_USB);
+	if (!rc)
+		return list;
+	onidev_list_free(list);
+	return NULL;
+}
+
+struct onidev_list *onidev_list_new(void)
+{
+	return onidev_list_find(0);
 }
 
 void onidev_list_free(struct onidev_list *list)
@@ -133,8 +199,10 @@ void onidev_list_free(struct onidev_list *list)
 	if (!list)
 		return;
 	for (i = 0; i < list->count; i++)
-		udev_device_unref(list->items[i].dev);
+		if (list->items[i].dev)
+			udev_device_unref(list->items[i].dev);
 	free(list->items);
+	free(list->places);
 	if (list->udev)
 		udev_unref(list->udev);
 	free(list);

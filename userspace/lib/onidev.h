@@ -50,14 +50,16 @@ struct onidev_list;
 
 /* Strings that are not known are NULL. They live as long as the list. */
 struct onidev_list_entry {
-	const char *name;	/* "oni0" */
-	const char *node;	/* "/dev/oni0" */
+	const char *name;	/* "oni0"; "usb:SERIAL" or "usb:PLACE" of a board on USB */
+	const char *node;	/* "/dev/oni0", "/dev/bus/usb/001/004" */
 	const char *by_id;	/* "/dev/oni/by-id/..." */
 	const char *by_path;	/* "/dev/oni/by-path/..." */
-	const char *transport;	/* sysfs attribute: "oni_riffa", "oni_ft600" */
-	const char *state;	/* sysfs attribute: "idle", "running", ... */
+	const char *transport;	/* sysfs attribute: "oni_riffa", "oni_ft600"; "libusb" */
+	const char *state;	/* sysfs attribute: "idle", ...; on USB: "free" or "taken" */
 	const char *hardware_id;	/* sysfs attribute, as the kernel prints it */
 	const char *firmware_version;	/* sysfs attribute */
+	const char *backend;	/* "kernel" or "usb" */
+	const char *driver;	/* of a board on USB: the driver that has its interfaces */
 };
 
 /*
@@ -65,24 +67,66 @@ struct onidev_list_entry {
  * onidev_list_free(). No controller is an empty list, not an error.
  */
 struct onidev_list *onidev_list_new(void);
+/*
+ * The same of one backend: ONIDEV_OPEN_KERNEL or ONIDEV_OPEN_USB, which then shows
+ * boards that have a node as well; 0 is onidev_list_new(): nodes, then the boards on
+ * USB that have none. EINVAL: other flags. Nothing is sent to any board.
+ */
+struct onidev_list *onidev_list_find(unsigned int flags);
 void onidev_list_free(struct onidev_list *list);
 size_t onidev_list_count(const struct onidev_list *list);
-/* In order of their numbers; NULL when @i is too large. Owned by @list. */
+/* Nodes by their numbers, then boards by place; NULL when @i is too large. Owned by @list. */
 const struct onidev_list_entry *onidev_list_at(const struct onidev_list *list, size_t i);
+
+/*
+ * Hear when controllers come and go. @flags as for onidev_list_find(). The caller ends it
+ * with onidev_hotplug_free(). Needs a running udevd. Poll the descriptor, which stays
+ * owned by @hotplug, for POLLIN, then call onidev_hotplug_next(): 1 if something that
+ * a list shows has changed, so make a new one; 0 if not.
+ */
+struct onidev_hotplug;
+struct onidev_hotplug *onidev_hotplug_new(unsigned int flags);
+void onidev_hotplug_free(struct onidev_hotplug *hotplug);
+int onidev_hotplug_fd(const struct onidev_hotplug *hotplug);
+int onidev_hotplug_next(struct onidev_hotplug *hotplug);
 
 /* --- controller ----------------------------------------------------------- */
 
 struct onidev_controller;
 
 #define ONIDEV_OPEN_RDONLY	(1u << 0)	/* information only: no claim, no change */
+/*
+ * One backend or the other. Without either: the kernel's node if there is one for
+ * @which, else the board on USB.
+ */
+#define ONIDEV_OPEN_KERNEL	(1u << 1)	/* a node of the kernel drivers */
+#define ONIDEV_OPEN_USB		(1u << 2)	/* an Acquisition Board, through libusb */
 
 /*
  * Open a controller. @which is a node path ("/dev/oni0", a by-id link), a name
  * ("oni0"), a by-id or by-path name without its directory, or "first" / NULL
  * for the first one found (ENODEV: there is none). The caller ends it with
  * onidev_controller_close(), which also gives up a claim.
+ *
+ * A board on USB is named by "usb:" and its serial number or its place on the bus
+ * ("usb:1-2"), the same without "usb:", or its node ("/dev/bus/usb/001/004").
+ * EBUSY: a driver or another program has its interfaces. EACCES: no right to its node.
+ * ENOTUNIQ: two boards have this serial number. Through USB one program at a time can
+ * have a board, whatever it wants of it. Opening resets the controller, which leaves
+ * registers as they are, reads the device table, and makes stimulators safe; closing
+ * stops the acquisition and makes them safe again. A program that is killed, or exits
+ * without closing, leaves the board as it is: nothing that this library lets through can arm a stimulator,
+ * but an acquisition then runs on until the board is opened again. There is no port
+ * power (EOPNOTSUPP) and no monitor (EOPNOTSUPP), a stream cannot be passed to
+ * another process, and a child made by fork() must not use the controller or the stream.
  */
 struct onidev_controller *onidev_controller_open(const char *which, unsigned int flags);
+/*
+ * Why onidev_controller_open() has failed with @error: one sentence in @buf that names
+ * what is in the way, a driver or another program, and the remedy. Returns what
+ * snprintf() would. It looks at the machine as it is now and changes nothing.
+ */
+int onidev_open_explain(const char *which, unsigned int flags, int error, char *buf, size_t len);
 void onidev_controller_close(struct onidev_controller *ctl);
 
 /* "oni0"; owned by @ctl. */
@@ -103,6 +147,15 @@ int onidev_controller_stop(struct onidev_controller *ctl);
 /* Device registers by address; see struct oni_reg for the errors. */
 int onidev_reg_read(struct onidev_controller *ctl, uint32_t addr, uint32_t reg, uint32_t *value);
 int onidev_reg_write(struct onidev_controller *ctl, uint32_t addr, uint32_t reg, uint32_t value);
+/*
+ * @count accesses (1 ... ONI_REG_BATCH_MAX, or EINVAL) in order and in one call, with
+ * no other access between them; see struct oni_reg_batch. All are checked before the
+ * first is executed. -1 and the errno of the first that failed, which ends the batch:
+ * @done (may be NULL) says how many were executed, that one included, and ->result of
+ * these what became of each. Those behind it can be tried in a batch of their own.
+ */
+int onidev_reg_batch(struct onidev_controller *ctl, struct oni_reg_op *ops, size_t count,
+		     size_t *done);
 /* Controller registers, ONI_CTL_*. */
 int onidev_ctl_read(struct onidev_controller *ctl, uint32_t reg, uint32_t *value);
 int onidev_ctl_write(struct onidev_controller *ctl, uint32_t reg, uint32_t value);
@@ -131,6 +184,7 @@ struct onidev_reg {
 #define ONIDEV_NO_REG		UINT32_MAX
 #define ONIDEV_RATE_EVENT	0.0	/* frames on events, no fixed rate */
 #define ONIDEV_RATE_CLK_DIV	(-1.0)	/* rate = CLK_HZ / CLK_DIV registers */
+#define ONIDEV_RATE_HUB		(-2.0)	/* Rhythm: follows the clock of its hub */
 
 struct onidev_type {
 	uint32_t id;		/* ONI device id */
@@ -186,6 +240,7 @@ const struct onidev_reg *onidev_type_reg_find(const struct onidev_type *type, ui
 #define ONIDEV_ID_PERSISTENT_HEARTBEAT	35
 #define ONIDEV_ID_RHYTHM		0x10001
 #define ONIDEV_ID_TTL_OUT		0x10002
+#define ONIDEV_ID_ANALOG_OUT		0x10003
 #define ONIDEV_ID_HARP_RHYTHM		0x10004
 
 /* --- device table ---------------------------------------------------------- */
@@ -472,6 +527,209 @@ struct onidev_harp {
 };
 int onidev_decode_harp(const struct onidev_frame *frame, struct onidev_harp *out);
 
+/* --- Rhythm: the amplifiers of an Acquisition Board, pure code ---------------- */
+/*
+ * Every sample is one frame with @streams (S) streams of 32 channels, one for each
+ * data line of a chip that is enabled. Numbers and units:
+ *	bytes 0	 u64 hub clock, 2800 ticks per sample
+ *	      8	 u64 magic
+ *	      16 u32 sample number, 0 at the start of a run
+ *	      20 u16[3][S] results of the three auxiliary commands of each stream
+ *		 u16[32][S] amplifiers, offset binary, 0.195 uV
+ *		 u16[S] filler
+ *		 u16[8] analog inputs of the board, u16 TTL in, u16 TTL out
+ * All little endian; 40 + 72 S bytes. Source: acquisition-board plugin
+ * (AcqBoardONI.cpp), bonsai-acquisition-board.
+ */
+#define ONIDEV_RHYTHM_MAGIC	0xc691199927021942ull
+#define ONIDEV_RHYTHM_STREAMS	16	/* at most */
+#define ONIDEV_RHYTHM_CHANNELS	32	/* of a stream */
+#define ONIDEV_RHYTHM_AUX	3	/* auxiliary commands of a sample */
+#define ONIDEV_RHYTHM_ADCS	8
+#define ONIDEV_RHYTHM_TICKS	2800u	/* of the hub clock, per sample */
+#define ONIDEV_RHYTHM_SIZE(streams)	(40u + 72u * (streams))
+
+/* One sample. Pointers point into the frame it was decoded from. */
+struct onidev_rhythm {
+	uint64_t hub_clock;
+	uint32_t sample;	/* number, wraps */
+	uint32_t streams;	/* S, 0...16 */
+	const uint8_t *aux;	/* u16[3][S], little endian */
+	const uint8_t *amp;	/* u16[32][S], little endian */
+	uint16_t adc[ONIDEV_RHYTHM_ADCS];
+	uint16_t ttl_in, ttl_out;
+};
+
+/* S of a frame of @size bytes; -1 and EPROTO: no frame of Rhythm has that size. */
+int onidev_rhythm_streams(uint32_t size);
+/* -1 and EPROTO: wrong size; EBADMSG: wrong magic, the sample is damaged. */
+int onidev_decode_rhythm(const struct onidev_frame *frame, struct onidev_rhythm *out);
+/*
+ * All amplifier channels, stream after stream, code - 32768: @out[s * 32 + ch], 32 S
+ * values. The form a recorder wants: the channels of a chip are neighbours.
+ */
+void onidev_rhythm_channels(const struct onidev_rhythm *sample, int16_t *out);
+/* The same for the auxiliary results: @out[s * 3 + slot], 3 S values, code - 32768. */
+void onidev_rhythm_aux(const struct onidev_rhythm *sample, int16_t *out);
+/*
+ * Samples missing between number @last and @next, 0 if they follow one another; -1:
+ * @next is not later (the run began anew). Numbers wrap at 32 bits.
+ */
+int64_t onidev_rhythm_missing(uint32_t last, uint32_t next);
+/*
+ * Auxiliary input (0-2) whose value the result of sample @n is when the inputs are read
+ * in turn by the usual list of four commands; -1: none. (acquisition-board plugin)
+ */
+static inline int onidev_rhythm_aux_input(uint32_t n)
+{
+	return (n + 3) % 4 < 3 ? (int)((n + 3) % 4) : -1;
+}
+
+/* Analog inputs: the board's generation, from the hardware id of hub 0. */
+#define ONIDEV_HUB_ACQ_GEN2	0x100
+#define ONIDEV_HUB_ACQ_GEN3	0x102
+/*
+ * Volts of an analog input of a board with @hardware_id. Generation 3: 5 V at code 0,
+ * downwards; any other: 10 V / 65536, -5.4096 V at 0. (acquisition-board plugin)
+ */
+double onidev_rhythm_adc_volts(uint32_t hardware_id, uint16_t code);
+
+/* Registers of Rhythm and of the information device of its hub that these are for. */
+#define ONIDEV_RHYTHM_MODE_REG		1u
+#define ONIDEV_RHYTHM_CONTINUOUS	0x02u	/* MODE: a run does not end by itself */
+#define ONIDEV_RHYTHM_DSP_SETTLE	0x04u	/* MODE: high-pass filters of the chips at 0 */
+#define ONIDEV_RHYTHM_DELAY_REG		3u	/* 4 bits each port, A lowest */
+#define ONIDEV_RHYTHM_BANK_REG		4u	/* + slot; 4 bits each port */
+#define ONIDEV_RHYTHM_MAX_INDEX_REG	7u	/* + slot */
+#define ONIDEV_RHYTHM_LOOP_INDEX_REG	10u	/* + slot */
+#define ONIDEV_RHYTHM_SELECT_REG	13u	/* streams 1-8; 14: streams 9-16 */
+#define ONIDEV_RHYTHM_ENABLE_REG	15u	/* mask of streams, acts at a reset */
+#define ONIDEV_RHYTHM_COMMAND_REG(slot, bank, i)	\
+	(0x4000u + ((uint32_t)(slot) << 14) + ((uint32_t)(bank) << 10) + (uint32_t)(i))
+#define ONIDEV_RHYTHM_CLOCK_REG		0x2000u
+#define ONIDEV_RHYTHM_BUSY_REG		0x2001u
+
+/*
+ * Sample rates of the board. @value goes into ONIDEV_RHYTHM_CLOCK_REG while stopped; then
+ * wait until ONIDEV_RHYTHM_BUSY_REG is 0. (acquisition-board plugin, rate table)
+ */
+struct onidev_rhythm_rate {
+	double hz;
+	uint32_t value;
+};
+/* In order of rate; NULL when @i is too large. Static. */
+const struct onidev_rhythm_rate *onidev_rhythm_rate_at(size_t i);
+/* The one within 0.1 % of @hz; NULL and ENOENT. Static. */
+const struct onidev_rhythm_rate *onidev_rhythm_rate_find(double hz);
+/* Rate that a value of the clock register means. */
+double onidev_rhythm_rate_of(uint32_t value);
+
+/*
+ * What a stream is fed by: bits 2:0 the data line (0 A1, 1 A2, 2 B1 ... 7 D2), bit 3
+ * the second half of its chip (channels 32-63 of an RHD2164).
+ */
+#define ONIDEV_RHYTHM_SECOND	8u
+struct onidev_rhythm_layout {
+	uint32_t streams;	/* enabled ones, in the order of the frame */
+	uint8_t source[ONIDEV_RHYTHM_STREAMS];
+};
+/* From the registers 13, 14 and 15. */
+void onidev_rhythm_layout_get(const uint32_t regs[3], struct onidev_rhythm_layout *out);
+/* To the registers; those of @layout become the first streams. */
+void onidev_rhythm_layout_put(const struct onidev_rhythm_layout *layout, uint32_t regs[3]);
+/*
+ * From text: "a1,b2,c1+" or words with blanks between; "+" is the second half of a chip.
+ * 0, or -1: EINVAL no line, EEXIST named twice, E2BIG more than 16. "" is none.
+ */
+int onidev_rhythm_layout_parse(const char *text, struct onidev_rhythm_layout *out);
+/* "A1" or "A1+" for a source, in @buf of at least 4 bytes. Returns @buf. */
+char *onidev_rhythm_source_name(uint8_t source, char *buf);
+
+/* --- RHD2000 chips, pure code (Intan RHD2000 series datasheet) ------------------ */
+
+#define ONIDEV_RHD_READ(reg)		((uint16_t)(0xc000u | (reg) << 8))
+#define ONIDEV_RHD_WRITE(reg, value)	((uint16_t)(0x8000u | (reg) << 8 | (value)))
+#define ONIDEV_RHD_CALIBRATE		((uint16_t)0x5500u)
+
+/*
+ * Amplifier bandwidth: the settings nearest to the cutoffs asked for (by ratio), for
+ * registers 8-13, with the auxiliary inputs left on.
+ */
+struct onidev_rhd_bandwidth {
+	double upper_hz, lower_hz;	/* nominal, of the settings chosen */
+	uint8_t reg[6];
+};
+/* EDOM: a cutoff is not positive, or the lower one is not below the upper one. */
+int onidev_rhd_bandwidth(double upper_hz, double lower_hz, struct onidev_rhd_bandwidth *out);
+/*
+ * Offset removal by the chip's own high-pass filter: code 1-15 for register 4 bits 3:0
+ * whose cutoff, rate * ln(2^n / (2^n - 1)) / 2 pi, is nearest by ratio; *@got_hz is that.
+ */
+unsigned int onidev_rhd_dsp_code(double rate_hz, double cutoff_hz, double *got_hz);
+
+struct onidev_rhd_setup {
+	double rate_hz;		/* of samples: sets the bias of ADC and multiplexer */
+	struct onidev_rhd_bandwidth bandwidth;
+	double dsp_hz;		/* 0: no offset removal */
+	int settle;		/* not 0: fast settle, the inputs are held at 0 */
+};
+#define ONIDEV_RHD_SETUP_MAX	60
+/*
+ * The auxiliary commands that set a chip up, the impedance test switched off among
+ * them; at most ONIDEV_RHD_SETUP_MAX. Returns how many.
+ */
+size_t onidev_rhd_setup_commands(const struct onidev_rhd_setup *setup, uint16_t *out);
+
+/* The command that switches fast settle on (not 0) or off, all else as set up. */
+uint16_t onidev_rhd_settle_command(int on);
+
+/* The list of READ commands by which chips are found, to be sent over and over. */
+#define ONIDEV_RHD_FIND_COMMANDS	10
+void onidev_rhd_find_commands(uint16_t out[ONIDEV_RHD_FIND_COMMANDS]);
+
+enum onidev_rhd_id {
+	ONIDEV_RHD_ID_2132 = 1,
+	ONIDEV_RHD_ID_2216 = 2,
+	ONIDEV_RHD_ID_2164 = 4,
+};
+struct onidev_rhd_chip {
+	uint8_t chip_id;	/* enum onidev_rhd_id */
+	uint8_t amplifiers;
+	uint8_t die_revision;
+	uint8_t unipolar;
+	uint8_t marker;		/* RHD2164: 53 in its first half, 58 in the second */
+};
+/*
+ * Is there a chip? @words are the results of successive samples of one stream, of the
+ * first half of a chip, while the list above runs, at least two rounds. Where in them
+ * the list begins is found out: how many samples a result takes is not relied on. With a
+ * delay that is half a bit off, an RHD2164 shows its second half here, and the marker
+ * tells: that is no find. 0; -1 and ENOENT.
+ */
+int onidev_rhd_find(const uint16_t *words, size_t n, struct onidev_rhd_chip *out);
+
+/*
+ * Cable delay from a scan: bit n of @good is set when chips answered with delay n. The
+ * middle (the later one of two) of the longest row of good ones; -1 and ENOENT: none.
+ */
+int onidev_rhythm_delay_choose(uint32_t good);
+/*
+ * What a scan found. @good[line] are the delays that worked for a data line,
+ * @chip[line] what answered. Both lines of a port share a delay, so the delays that
+ * are good for all chips of a port are looked at. *@delay_reg keeps the nibbles of ports
+ * without a chip. If they have none in common, that of the first chip is taken. Returns the number of chips; the streams for them are in @layout.
+ */
+unsigned int onidev_rhythm_plan(const uint32_t good[8], const struct onidev_rhd_chip chip[8],
+				uint32_t *delay_reg, struct onidev_rhythm_layout *layout);
+
+/* Harp time of Rhythm's samples, about 1 Hz (bonsai-acquisition-board) */
+struct onidev_harp_rhythm {
+	uint64_t hub_clock;
+	uint32_t sample;	/* of Rhythm */
+	uint32_t seconds;	/* Harp time */
+};
+int onidev_decode_harp_rhythm(const struct onidev_frame *frame, struct onidev_harp_rhythm *out);
+
 /*
  * One line of text for a frame of any known device, without a newline, hex for
  * an unknown one. Returns what snprintf() would.
@@ -536,12 +794,41 @@ struct onidev_stream_config {
 struct onidev_stream *onidev_stream_create(struct onidev_controller *ctl,
 					   const struct onidev_stream_config *config);
 /*
- * Use a stream descriptor received from another process. On success the stream
- * owns @fd; on failure the caller still does.
+ * Make a monitor: a stream that looks at what another program records, in the same
+ * memory, without holding the hardware back. It needs no ownership and changes
+ * nothing; @ctl may be read-only and may be closed afterwards. @config may be NULL;
+ * ring_bytes and block_bytes are those of the stream and must be 0 (EINVAL). ENODATA:
+ * nobody streams. EBUSY: too many monitors. The caller ends it with
+ * onidev_stream_free().
+ *
+ * A monitor is used like a stream, with these differences:
+ *
+ * - onidev_frame_next() hands out a copy, because the hardware may overwrite the
+ *   ring at any time. The copy is checked after it was made, so what is handed out was
+ *   whole; it is valid until the next call. Release frees nothing but tells the kernel
+ *   from where to wake up.
+ * - When the hardware has overtaken it, onidev_frame_next() gives -1 and EOVERFLOW,
+ *   once per loss: onidev_stream_lost() tells how much. Call it again to go on, half a
+ *   ring behind the hardware and at the border of a frame. A monitor that joins
+ *   a running acquisition finds its first border in the same way.
+ * - Nothing disappears unsaid: bytes of the frames handed out + lost_bytes +
+ *   skipped_bytes of the status = position - first, at any time and exactly.
+ * - onidev_stream_wait() gives ONIDEV_WAIT_END when the acquisition stops. If
+ *   ONI_RING_CLOSED is in the flags of the status, the other program has closed its
+ *   stream and nothing will ever come. If not, a new acquisition may begin: then
+ *   the counters start again at 0, and what was not read of the old one is gone.
+ */
+struct onidev_stream *onidev_monitor_create(struct onidev_controller *ctl,
+					    const struct onidev_stream_config *config);
+/*
+ * Use the descriptor of a stream or of a monitor, received from another process. On
+ * success the stream owns @fd; on failure the caller still does.
  */
 struct onidev_stream *onidev_stream_from_fd(int fd);
 /* Ends the acquisition when it is the last user; pointers of frames become invalid. */
 void onidev_stream_free(struct onidev_stream *stream);
+/* Was it made by onidev_monitor_create(), here or elsewhere? */
+int onidev_stream_is_monitor(const struct onidev_stream *stream);
 /* For poll() and for passing on. Stays owned by @stream. */
 int onidev_stream_fd(const struct onidev_stream *stream);
 int onidev_stream_info(const struct onidev_stream *stream, struct oni_stream_info *info);
@@ -561,7 +848,7 @@ const struct onidev_table *onidev_stream_table(const struct onidev_stream *strea
 /* onidev_stream_wait() */
 #define ONIDEV_WAIT_TIMEOUT	0
 #define ONIDEV_WAIT_DATA	1	/* onidev_frame_next() may find more */
-#define ONIDEV_WAIT_END		2	/* stopped, and all of it was iterated */
+#define ONIDEV_WAIT_END		2	/* stopped or closed, and all of it was iterated */
 
 /*
  * Wait until the wake-up rule of the stream holds. @timeout_ms as in poll();
@@ -575,9 +862,10 @@ int onidev_stream_wait(struct onidev_stream *stream, int timeout_ms);
 
 /*
  * The next frame, not copied: frame->sample points into the ring and stays valid
- * until it is released. Returns 1; 0: no complete frame is there now; -1:
- * EPROTO: the bytes at onidev_stream_position() are no frame (see
- * onidev_stream_desync()); EINVAL: no table was set.
+ * until it is released (of a monitor: a copy, valid until the next call). Returns 1;
+ * 0: no complete frame is there now; -1: EPROTO: the bytes at
+ * onidev_stream_position() are no frame (see onidev_stream_desync()); EOVERFLOW: a
+ * monitor was overtaken, call again to go on; EINVAL: no table was set.
  * A new acquisition on the stream (another generation) is noticed here; the
  * iterator then starts at position 0.
  */
@@ -585,9 +873,16 @@ int onidev_frame_next(struct onidev_stream *stream, struct onidev_frame *frame);
 /*
  * Go on after EPROTO: skip to the next plausible frame border in what
  * is there now. Returns the bytes skipped; -1 and EAGAIN when no border was
- * found yet (all of it was skipped, call again when more has come).
+ * found yet (all of it was skipped, call again when more has come), -1 and EOVERFLOW
+ * when a monitor was overtaken meanwhile. A monitor needs this after EPROTO only.
  */
 int64_t onidev_stream_resync(struct onidev_stream *stream);
+/*
+ * Bytes that the last EOVERFLOW has cost, and (@position, may be NULL) where they
+ * were; 0 if there was none. They were overwritten, or given up so that it does not
+ * happen again at once.
+ */
+uint64_t onidev_stream_lost(const struct onidev_stream *stream, uint64_t *position);
 /* Why the last onidev_frame_next() gave EPROTO, as one sentence in @buf. */
 int onidev_stream_desync(const struct onidev_stream *stream, char *buf, size_t len);
 
@@ -602,8 +897,12 @@ int onidev_stream_release_to(struct onidev_stream *stream, uint64_t position);
 /* A consistent view for progress lines; costs a few loads, no system call. */
 struct onidev_stream_status {
 	uint64_t head;		/* bytes published */
-	uint64_t position;	/* bytes iterated */
+	uint64_t position;	/* of the next frame: all before it was dealt with */
 	uint64_t tail;		/* bytes released */
+	uint64_t first;		/* where this reader joined; 0: it has seen the start */
+	uint64_t lost_bytes;	/* of a monitor: EOVERFLOW told of them */
+	uint64_t lost_events;	/* and how often */
+	uint64_t skipped_bytes;	/* in search of a frame's border */
 	uint64_t ring_bytes;
 	uint64_t peak_bytes;	/* largest fill ever */
 	uint64_t blocks;
@@ -660,6 +959,8 @@ enum onidev_op {
 	ONIDEV_OP_STREAM_READ,	/* read(2), onidev_stream_wait() */
 	ONIDEV_OP_FRAME_NEXT,	/* onidev_frame_next() */
 	ONIDEV_OP_FRAME_WRITE,	/* write(2) of write frames */
+	ONIDEV_OP_MONITOR_CREATE,
+	ONIDEV_OP_REG_BATCH,
 	ONIDEV_OP_COUNT
 };
 

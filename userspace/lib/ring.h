@@ -3,11 +3,16 @@
  * ring.h - the reader's side of a stream ring in memory.
  *
  * Owns the reader's positions; does not own the memory, makes no system call.
- * Works on the pages of a stream (stream.c) and on a ring made by a test.
+ * Works on the pages of a stream or a monitor (stream.c) and on a ring made by a
+ * test.
  *
- * One thread at a time. Against the kernel, the diagram in <linux/oni.h> holds: head
+ * One thread at a time. Against the kernel, the diagrams in <linux/oni.h> hold: head
  * is loaded with acquire (C), tail stored with release (D). All other words of the
  * producer page are single aligned words, loaded whole.
+ *
+ * A monitor is not waited for, so whatever it reads may change under its hands. It
+ * copies a frame first and looks afterwards, behind a barrier (F), whether the
+ * hardware could have been there; only then is the copy handed out.
  */
 #ifndef ONIDEV_RING_H
 #define ONIDEV_RING_H
@@ -26,9 +31,18 @@ struct onidev_ring {
 
 	const struct onidev_table *table;
 	struct onidev_clock *clock;
+	int monitor;
+	uint8_t *copy;			/* of a monitor: room for any frame of @table */
 
 	/* of the acquisition @generation */
 	uint32_t generation;
+	int adrift;			/* a monitor that does not know where a frame begins */
+	uint64_t first;			/* where the reader joined */
+	uint64_t lost_bytes;		/* overwritten before they were read, and given up */
+	uint64_t lost_events;
+	uint64_t last_lost;		/* of these bytes, the last time */
+	uint64_t lost_position;		/* and where they were */
+	uint64_t skipped_bytes;		/* read, but of no whole frame */
 	uint64_t head;			/* as last loaded */
 	uint64_t pos;			/* next frame */
 	uint64_t tail;			/* released */
@@ -44,7 +58,11 @@ struct onidev_ring {
 	uint32_t bad_size;
 };
 
-/* Take up a ring at its current tail. EINVAL: its geometry makes no sense. */
+/*
+ * Take up a ring at its current tail. EINVAL: its geometry makes no sense.
+ * At any time: bytes of the frames iterated + lost_bytes + skipped_bytes =
+ * pos - first.
+ */
 int ring_init(struct onidev_ring *r);
 int ring_next(struct onidev_ring *r, struct onidev_frame *frame);
 int64_t ring_resync(struct onidev_ring *r);
@@ -58,7 +76,7 @@ enum ring_state {
 	RING_EMPTY,	/* nothing new */
 	RING_SOME,	/* new bytes, fewer than the watermark */
 	RING_READY,	/* as many as the watermark */
-	RING_END,	/* stopped and iterated */
+	RING_END,	/* stopped or closed, and iterated */
 	RING_GONE,	/* hardware gone and iterated */
 	RING_ERROR,	/* ended with prod->error and iterated */
 };

@@ -1,102 +1,24 @@
 // SPDX-License-Identifier: MIT
 /*
- * stream.c - a stream descriptor: create, map, wait.
+ * stream.c - a stream or monitor: create, wait, iterate.
  *
- * Owns the descriptor, the mappings and its copy of the device table. One thread
- * at a time per stream. Implements the stream half of <linux/oni.h>; the ring
- * itself is ring.c.
+ * Owns its copy of the device table and the buffer that a monitor copies frames to;
+ * descriptor and mappings are the backend's. One thread at a time per stream.
+ * Implements the stream half of <linux/oni.h>; the ring itself is ring.c.
  */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "ring.h"
-
-struct onidev_stream {
-	int fd;
-	struct oni_stream_info info;
-	void *prod, *cons, *data, *desc;	/* MAP_FAILED: not mapped */
-	struct onidev_table *table;
-	struct onidev_ring ring;
-};
-
-static void *map(int fd, uint64_t bytes, int prot, uint64_t offset)
-{
-	return mmap(NULL, bytes, prot, MAP_SHARED, fd, (off_t)offset);
-}
-
-static void unmap(void *p, uint64_t bytes)
-{
-	if (p != MAP_FAILED)
-		munmap(p, bytes);
-}
-
-/* Map everything the kernel announced; on failure what was mapped stays for stream_unmap(). */
-static int stream_map(struct onidev_stream *s)
-{
-	const struct oni_stream_info *i = &s->info;
-
-	s->prod = map(s->fd, i->producer_bytes, PROT_READ, i->producer_offset);
-	if (s->prod == MAP_FAILED)
-		return -1;
-	s->cons = map(s->fd, i->consumer_bytes, PROT_READ | PROT_WRITE, i->consumer_offset);
-	if (s->cons == MAP_FAILED)
-		return -1;
-	/* Twice the length: what wraps is contiguous. */
-	s->data = map(s->fd, 2 * i->data_bytes, PROT_READ, i->data_offset);
-	if (s->data == MAP_FAILED)
-		return -1;
-	s->desc = map(s->fd, i->desc_bytes, PROT_READ, i->desc_offset);
-	if (s->desc == MAP_FAILED)
-		return -1;
-	s->ring.prod = s->prod;
-	s->ring.cons = s->cons;
-	s->ring.data = s->data;
-	s->ring.desc = s->desc;
-	s->ring.data_bytes = i->data_bytes;
-	s->ring.desc_count = i->desc_count;
-	return ring_init(&s->ring);
-}
-
-static void stream_unmap(struct onidev_stream *s)
-{
-	unmap(s->prod, s->info.producer_bytes);
-	unmap(s->cons, s->info.consumer_bytes);
-	unmap(s->data, 2 * s->info.data_bytes);
-	unmap(s->desc, s->info.desc_bytes);
-}
-
-struct onidev_stream *onidev_stream_from_fd(int fd)
-{
-	struct onidev_stream *s = calloc(1, sizeof(*s));
-	int saved;
-
-	if (!s)
-		return NULL;
-	s->fd = fd;
-	s->prod = s->cons = s->data = s->desc = MAP_FAILED;
-	s->info.size = sizeof(s->info);
-	if (ioctl(fd, ONI_IOC_STREAM_INFO, &s->info) == 0 && stream_map(s) == 0)
-		return s;
-	saved = errno;
-	stream_unmap(s);
-	free(s);
-	errno = saved;
-	return NULL;
-}
+#include "backend.h"
 
 struct onidev_stream *onidev_stream_create(struct onidev_controller *ctl,
 					   const struct onidev_stream_config *config)
 {
 	struct oni_stream_create create = { .size = sizeof(create) };
-	struct onidev_stream *s;
-	int saved;
 
 	if (config) {
 		create.ring_bytes = config->ring_bytes;
@@ -104,15 +26,23 @@ struct onidev_stream *onidev_stream_create(struct onidev_controller *ctl,
 		create.watermark_bytes = config->watermark_bytes;
 		create.latency_us = config->latency_us;
 	}
-	if (ioctl(onidev_controller_fd(ctl), ONI_IOC_STREAM_CREATE, &create) < 0)
-		return NULL;
-	s = onidev_stream_from_fd(create.fd);
-	if (!s) {
-		saved = errno;
-		close(create.fd);
-		errno = saved;
+	return ctl->ops->stream(ctl, &create);
+}
+
+struct onidev_stream *onidev_monitor_create(struct onidev_controller *ctl,
+					    const struct onidev_stream_config *config)
+{
+	struct oni_monitor_create create = { .size = sizeof(create) };
+
+	if (config) {
+		if (config->ring_bytes || config->block_bytes) {
+			errno = EINVAL;
+			return NULL;
+		}
+		create.watermark_bytes = config->watermark_bytes;
+		create.latency_us = config->latency_us;
 	}
-	return s;
+	return ctl->ops->monitor(ctl, &create);
 }
 
 void onidev_stream_free(struct onidev_stream *stream)
@@ -121,9 +51,9 @@ void onidev_stream_free(struct onidev_stream *stream)
 
 	if (!stream)
 		return;
-	stream_unmap(stream);
-	close(stream->fd);
+	stream->ops->free(stream);
 	onidev_table_free(stream->table);
+	free(stream->copy);
 	free(stream);
 	errno = saved;
 }
@@ -142,19 +72,7 @@ int onidev_stream_info(const struct onidev_stream *stream, struct oni_stream_inf
 int onidev_stream_wake(struct onidev_stream *stream, uint32_t watermark_bytes,
 		       uint32_t latency_us)
 {
-	struct oni_stream_wake wake = {
-		.size = sizeof(wake),
-		.watermark_bytes = watermark_bytes,
-		.latency_us = latency_us,
-	};
-	struct oni_stream_info info = { .size = sizeof(info) };
-
-	if (ioctl(stream->fd, ONI_IOC_STREAM_WAKE, &wake) < 0)
-		return -1;
-	/* Zero means a default: ask what it became. */
-	if (ioctl(stream->fd, ONI_IOC_STREAM_INFO, &info) == 0)
-		stream->info = info;
-	return 0;
+	return stream->ops->wake(stream, watermark_bytes, latency_us);
 }
 
 int onidev_stream_set_table(struct onidev_stream *stream, const struct onidev_table *table)
@@ -163,10 +81,32 @@ int onidev_stream_set_table(struct onidev_stream *stream, const struct onidev_ta
 
 	if (!copy)
 		return -1;
+	if (stream->ring.monitor) {
+		uint8_t *room = realloc(stream->copy, onidev_table_max_frame(copy) + 1);
+
+		if (!room) {
+			onidev_table_free(copy);
+			return -1;
+		}
+		stream->copy = room;
+		stream->ring.copy = room;
+	}
 	onidev_table_free(stream->table);
 	stream->table = copy;
 	stream->ring.table = copy;
 	return 0;
+}
+
+int onidev_stream_is_monitor(const struct onidev_stream *stream)
+{
+	return stream->ring.monitor;
+}
+
+uint64_t onidev_stream_lost(const struct onidev_stream *stream, uint64_t *position)
+{
+	if (position)
+		*position = stream->ring.lost_position;
+	return stream->ring.last_lost;
 }
 
 const struct onidev_table *onidev_stream_table(const struct onidev_stream *stream)
@@ -285,11 +225,17 @@ int onidev_stream_desync(const struct onidev_stream *stream, char *buf, size_t l
 void onidev_stream_release(struct onidev_stream *stream)
 {
 	ring_release(&stream->ring);
+	if (stream->ops->released)
+		stream->ops->released(stream);
 }
 
 int onidev_stream_release_to(struct onidev_stream *stream, uint64_t position)
 {
-	return ring_release_to(&stream->ring, position);
+	if (ring_release_to(&stream->ring, position) < 0)
+		return -1;
+	if (stream->ops->released)
+		stream->ops->released(stream);
+	return 0;
 }
 
 void onidev_stream_status(const struct onidev_stream *stream,

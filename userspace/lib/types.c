@@ -4,8 +4,9 @@
  *
  * Owns constant tables only; pure. Ids from liboni's onix.h, registers from the
  * ONIX device datasheets and, where these contradict the shipping host software
- * (bonsai-onix1), from the latter. A register missing here can still be used by
- * its number.
+ * (bonsai-onix1), from the latter; those of the Acquisition Board from its host
+ * software (acquisition-board plugin, bonsai-acquisition-board). A register
+ * missing here can still be used by its number.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -51,6 +52,10 @@ static const struct onidev_reg info_regs[] = {
 	{ 0x20, RW | GRD, "PROGRAM", NULL },
 	{ 0x21, W | GRD, "PROGRAM_DATA", NULL },
 	{ 0x22, W | GRD, "PROGRAM_SIZE", NULL },
+	{ 0x1000, R, "MEMORY_STATE", "Acquisition Board: 0 starting, 1 good, 2 invalid, 3 error" },
+	{ 0x1001, RW | RST | GRD, "I2C_PORTS", "Acquisition Board: bits 0-3, ports A-D" },
+	{ 0x2000, RW, "RHYTHM_CLOCK", "Rhythm's hub: divider << 3 | source << 1 | divided" },
+	{ 0x2001, R, "RHYTHM_CLOCK_BUSY", "Rhythm's hub: 1 while the clock changes" },
 };
 
 static const struct onidev_reg heartbeat_regs[] = {
@@ -271,10 +276,65 @@ static const struct onidev_reg test0_regs[] = {
 	{ 3, R, "FRAMERATE", "Hz" },
 };
 
+/*
+ * Rhythm, the SPI engine of the Acquisition Board. What is guarded drives outputs; of
+ * other registers the driver takes the values that do not. The command memory, 0x4000 +
+ * (slot << 14) + (bank << 10) + index, has no names; of it the driver looks at every
+ * command, some of which would switch on a test current.
+ */
+static const struct onidev_reg rhythm_regs[] = {
+	ENABLE_AT(0),
+	{ 1, RW, "MODE", "bit 1 run on and on, 2 DSP settle, 3 TTL out by DACs, 4 LEDs" },
+	{ 2, RW, "MAX_TIMESTEP", "samples of a run, unless it runs on and on" },
+	{ 3, RW, "CABLE_DELAY", "4 bits each port, A lowest; 1/2800 sample, at least 2" },
+	{ 4, RW, "AUXCMD_BANK_1", "4 bits each port: command bank, 0...15" },
+	{ 5, RW, "AUXCMD_BANK_2", "as AUXCMD_BANK_1" },
+	{ 6, RW, "AUXCMD_BANK_3", "as AUXCMD_BANK_1" },
+	{ 7, RW, "MAX_AUXCMD_INDEX_1", "last command of the list, 0...1023" },
+	{ 8, RW, "MAX_AUXCMD_INDEX_2", "as MAX_AUXCMD_INDEX_1" },
+	{ 9, RW, "MAX_AUXCMD_INDEX_3", "as MAX_AUXCMD_INDEX_1" },
+	{ 10, RW, "LOOP_AUXCMD_INDEX_1", "where the list goes on after its last one" },
+	{ 11, RW, "LOOP_AUXCMD_INDEX_2", "as LOOP_AUXCMD_INDEX_1" },
+	{ 12, RW, "LOOP_AUXCMD_INDEX_3", "as LOOP_AUXCMD_INDEX_1" },
+	{ 13, RW, "DATA_STREAM_SEL_1_8", "4 bits each: 0-7 A1 A2...D2, 8-15 their second halves" },
+	{ 14, RW, "DATA_STREAM_SEL_9_16", "as DATA_STREAM_SEL_1_8" },
+	{ 15, RW | RST, "DATA_STREAM_EN", "bit n: stream n + 1 is in the frame" },
+	{ 16, RW, "EXT_FAST_SETTLE", "bit 4 on, 3:0 TTL input" },
+	{ 17, RW | GRD, "EXT_DIGOUT_A", "bit 4 on, 3:0 TTL input" },
+	{ 18, RW | GRD, "EXT_DIGOUT_B", "as EXT_DIGOUT_A" },
+	{ 19, RW | GRD, "EXT_DIGOUT_C", "as EXT_DIGOUT_A" },
+	{ 20, RW | GRD, "EXT_DIGOUT_D", "as EXT_DIGOUT_A" },
+	{ 21, RW | GRD, "SYNC_CLKOUT_DIVIDE", "0: every sample, else half the ratio" },
+	{ 22, RW | GRD, "DAC_CTL", "9:7 gain 2^n, 6:0 noise suppression, 16 LSB" },
+	{ 23, RW | GRD, "DAC_SEL_0", "bit 10 on, 9:5 stream (16: by hand), 4:0 channel" },
+	{ 24, RW | GRD, "DAC_SEL_1", "as DAC_SEL_0" },
+	{ 25, RW | GRD, "DAC_SEL_2", "as DAC_SEL_0" },
+	{ 26, RW | GRD, "DAC_SEL_3", "as DAC_SEL_0" },
+	{ 27, RW | GRD, "DAC_SEL_4", "as DAC_SEL_0" },
+	{ 28, RW | GRD, "DAC_SEL_5", "as DAC_SEL_0" },
+	{ 29, RW | GRD, "DAC_SEL_6", "as DAC_SEL_0" },
+	{ 30, RW | GRD, "DAC_SEL_7", "as DAC_SEL_0" },
+	{ 31, RW | GRD, "DAC_THRESH_0", "15:0 threshold, bit 16 rising" },
+	{ 32, RW | GRD, "DAC_THRESH_1", "as DAC_THRESH_0" },
+	{ 33, RW | GRD, "DAC_THRESH_2", "as DAC_THRESH_0" },
+	{ 34, RW | GRD, "DAC_THRESH_3", "as DAC_THRESH_0" },
+	{ 35, RW | GRD, "DAC_THRESH_4", "as DAC_THRESH_0" },
+	{ 36, RW | GRD, "DAC_THRESH_5", "as DAC_THRESH_0" },
+	{ 37, RW | GRD, "DAC_THRESH_6", "as DAC_THRESH_0" },
+	{ 38, RW | GRD, "DAC_THRESH_7", "as DAC_THRESH_0" },
+	{ 39, RW | GRD, "HPF", "of the DACs: bit 16 on, 15:0 coefficient" },
+	{ 40, R, "SPI_RUNNING", "1: a run is on" },
+};
+
+static const struct onidev_reg ttl_out_regs[] = {
+	{ 1, RW, "MODE", "0: at a sample, 1: at once" },
+};
+
 #define REGS(a)	(a), sizeof(a) / sizeof((a)[0])
 #define NONE	NULL, 0
 #define EVENT	ONIDEV_RATE_EVENT
 #define DIV	ONIDEV_RATE_CLK_DIV
+#define HUB	ONIDEV_RATE_HUB
 #define NOREG	ONIDEV_NO_REG
 
 /* Sorted by id: find_id() searches it by halves. */
@@ -320,10 +380,12 @@ static const struct onidev_type types[] = {
 	{ 34, "raw-i2c", "raw I2C", 0x8000, EVENT, REGS(guarded8000_regs) },
 	{ 35, "persistent-heartbeat", "persistent heartbeat", NOREG, DIV,
 	  REGS(persistent_heartbeat_regs) },
-	{ 0x10001, "rhythm", "Rhythm acquisition", 0, EVENT, REGS(guarded0_regs) },
-	{ 0x10002, "ttl-out", "TTL output", NOREG, EVENT, NONE },
-	{ 0x10004, "harp-rhythm", "Harp to Rhythm synchronisation", 0, 1,
-	  REGS(guarded0_regs) },
+	{ 0x10001, "rhythm", "Rhythm, amplifiers of an Acquisition Board", 0, HUB,
+	  REGS(rhythm_regs) },
+	{ 0x10002, "ttl-out", "TTL outputs of an Acquisition Board", NOREG, EVENT,
+	  REGS(ttl_out_regs) },
+	{ 0x10003, "analog-out", "analog outputs of an Acquisition Board", NOREG, EVENT, NONE },
+	{ 0x10004, "harp-rhythm", "Harp time of Rhythm samples", 0, 1, REGS(enable0_regs) },
 };
 
 #define TYPE_COUNT	(sizeof(types) / sizeof(types[0]))
