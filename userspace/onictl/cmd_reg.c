@@ -148,21 +148,51 @@ static json_t *reg_json(const struct onidev_reg *r, int known, uint32_t value)
 			 "value", known ? json_integer(value) : json_null(), "note", r->note);
 }
 
+/*
+ * Read registers in as few calls as possible. A device may refuse one of them: that
+ * ends a batch, and the next goes on behind it. What could not be read at all keeps
+ * the error as its result.
+ */
+static void read_regs(const struct target *t, struct oni_reg_op *ops, size_t count)
+{
+	size_t at = 0, n, done;
+
+	while (at < count) {
+		n = count - at < ONI_REG_BATCH_MAX ? count - at : ONI_REG_BATCH_MAX;
+		if (onidev_reg_batch(t->ctl, &ops[at], n, &done) < 0 && !done)
+			break;
+		at += done;
+	}
+	for (; at < count; at++)
+		ops[at].result = -errno;
+}
+
 static int list_regs(const struct target *t)
 {
 	json_t *array = settings.json ? json_array() : NULL;
+	struct oni_reg_op *ops = calloc(t->type->reg_count, sizeof(*ops)), *op = ops;
 	size_t i;
 
+	if (!ops)
+		return fail_text("out of memory");
+	for (i = 0; i < t->type->reg_count; i++)
+		if (t->type->regs[i].flags & ONIDEV_REG_R)
+			*op++ = (struct oni_reg_op){ .dev_addr = t->addr,
+						     .reg_addr = t->type->regs[i].addr };
+	read_regs(t, ops, (size_t)(op - ops));
+	op = ops;
 	if (!array)
 		printf("%-7s %-22s %-3s %-14s %s\n", "REG", "NAME", "", "VALUE", "MEANING");
 	for (i = 0; i < t->type->reg_count; i++) {
 		const struct onidev_reg *r = &t->type->regs[i];
 		char text[32] = "-";
 		uint32_t value = 0;
-		int known;
+		int known = 0;
 
-		known = r->flags & ONIDEV_REG_R &&
-			onidev_reg_read(t->ctl, t->addr, r->addr, &value) == 0;
+		if (r->flags & ONIDEV_REG_R) {
+			known = !op->result;
+			value = op++->value;
+		}
 		if (known)
 			snprintf(text, sizeof(text), "%u", value);
 		if (array)
@@ -173,6 +203,7 @@ static int list_regs(const struct target *t)
 			       r->flags & ONIDEV_REG_AT_RESET ? " [at reset]" : "",
 			       r->flags & ONIDEV_REG_GUARDED ? " [guarded]" : "");
 	}
+	free(ops);
 	return array ? print_json(array) : finish_output();
 }
 

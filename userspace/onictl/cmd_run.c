@@ -146,7 +146,8 @@ RUN_HELP
 "\n"
 "An acquisition lives only as long as somebody reads it, so this command reads\n"
 "and counts until TIME is over or Ctrl-C, then stops and prints a table. MISSING\n"
-"compares the frames of a device with its rate. To keep the data use onirec.\n",
+"compares the frames of a device with its rate. To keep the data use onirec; to\n"
+"look at what another program records use 'onictl watch'.\n",
 	.run = run_start_cmd,
 };
 
@@ -289,6 +290,7 @@ static int run_watch(int argc, char **argv)
 		.frame = watch_frame,
 		.arg = &w,
 		.config.latency_us = 20000,
+		.monitor = 1,
 	};
 	int c, rc;
 
@@ -319,14 +321,18 @@ static int run_watch(int argc, char **argv)
 const struct command cmd_watch = {
 	.name = "watch",
 	.args = "[-n COUNT] [-x] [-t TIME] [--block=SIZE] [--ring=SIZE] [DEV...]",
-	.summary = "Run an acquisition and print its frames",
+	.summary = "Print frames, of a running recording or of an acquisition of its own",
 	.help =
 "  -n, --count=N     end after N printed frames\n"
 "  -x, --hex         the sample in hexadecimal instead of decoded\n"
 RUN_HELP
 "\n"
 "Prints acquisition time in seconds, address, name, hub clock and content of the\n"
-"frames of the devices named, or of all. With --json one object per line.\n",
+"frames of the devices named, or of all. With --json one object per line.\n"
+"\n"
+"When another program streams, its data are shown; that program is neither\n"
+"disturbed nor held back, and what this one is too slow for is missed and said.\n"
+"When nobody streams, the command runs an acquisition itself.\n",
 	.run = run_watch,
 };
 
@@ -367,7 +373,7 @@ static int clock_show(const struct run *run)
 static int run_clock(int argc, char **argv)
 {
 	static const struct option longs[] = { RUN_LONGS, { 0 } };
-	struct run run = { .seconds = 5, .progress = 1 };
+	struct run run = { .seconds = 5, .progress = 1, .monitor = 1 };
 	int c, rc;
 
 	while ((c = next_option(argc, argv, RUN_SHORTS, longs)) != -1)
@@ -387,7 +393,9 @@ const struct command cmd_clock = {
 	.help =
 RUN_HELP
 "\n"
-"Runs an acquisition (default 5 s) and fits the clock of the frames to the times of\n"
-"the interrupts. Interrupts are only ever late, so the fit follows the earliest.\n",
+"Fits the clock of the frames to the times of the interrupts, in 5 s if not told\n"
+"otherwise. Interrupts are only ever late, so the fit follows the earliest. When\n"
+"another program streams, its data are used and it is not disturbed; when nobody\n"
+"does, the command runs an acquisition itself.\n",
 	.run = run_clock,
 };

@@ -4,11 +4,14 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "onictl.h"
+
+#define FIRMWARE_TEXT	24
 
 static const char *or_dash(const char *s)
 {
@@ -26,8 +29,9 @@ static json_t *list_json(const struct onidev_list *list)
 		const struct onidev_list_entry *e = onidev_list_at(list, i);
 
 		json_array_append_new(array,
-			json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?}",
-				  "name", e->name, "node", e->node, "transport", e->transport,
+			json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?}",
+				  "name", e->name, "node", e->node, "backend", e->backend,
+				  "driver", e->driver, "transport", e->transport,
 				  "state", e->state, "hardware_id", e->hardware_id,
 				  "firmware_version", e->firmware_version,
 				  "by_id", e->by_id, "by_path", e->by_path));
@@ -35,43 +39,115 @@ static json_t *list_json(const struct onidev_list *list)
 	return array;
 }
 
-static int run_list(int argc, char **argv)
+static const char *link_of(const struct onidev_list_entry *e, char *buf, size_t len)
 {
-	struct onidev_list *list;
+	if (e->by_id || e->by_path)
+		return e->by_id ? e->by_id : e->by_path;
+	if (!e->driver)
+		return "-";
+	snprintf(buf, len, "by %s", !strcmp(e->driver, "usbfs") ?
+		 "another program, through libusb" : e->driver);
+	return buf;
+}
+
+/* Columns are as wide as the longest name and node: those of USB are long. */
+static void list_print(const struct onidev_list *list)
+{
+	int name = 6, node = 10;
+	char link[80];
 	size_t i;
 
-	next_option(argc, argv, "", NULL);
-	expect_args(argc, 0, 0);
-	list = onidev_list_new();
-	if (!list)
-		return fail_text("cannot look for controllers: %s", strerror(errno));
-	if (settings.json) {
-		json_t *json = list_json(list);
-
-		onidev_list_free(list);
-		return print_json(json);
-	}
-	if (!onidev_list_count(list))
-		say("No ONI controller found: check that the card is plugged in ('lspci') and "
-		    "that oni_riffa is loaded ('lsmod').");
-	else
-		printf("%-6s %-10s %-9s %-8s %-9s %s\n", "NAME", "NODE", "TRANSPORT", "STATE",
-		       "FIRMWARE", "LINK");
 	for (i = 0; i < onidev_list_count(list); i++) {
 		const struct onidev_list_entry *e = onidev_list_at(list, i);
 
-		printf("%-6s %-10s %-9s %-8s %-9s %s\n", e->name, e->node, or_dash(e->transport),
-		       or_dash(e->state), or_dash(e->firmware_version),
-		       or_dash(e->by_id ? e->by_id : e->by_path));
+		if ((int)strlen(e->name) > name)
+			name = (int)strlen(e->name);
+		if ((int)strlen(e->node) > node)
+			node = (int)strlen(e->node);
 	}
+	if (!i && settings.backend == ONIDEV_OPEN_USB)
+		say("No Acquisition Board found on USB: check that it is plugged in and has power "
+		    "('lsusb' shows it as 0403:601e).");
+	else if (!i)
+		say("No ONI controller found: check that it is plugged in ('lspci', 'lsusb') "
+		    "and that oni_riffa or oni_ft600 is loaded ('lsmod').");
+	else
+		printf("%-*s %-*s %-9s %-8s %-9s %s\n", name, "NAME", node, "NODE", "TRANSPORT",
+		       "STATE", "FIRMWARE", "LINK");
+	for (i = 0; i < onidev_list_count(list); i++) {
+		const struct onidev_list_entry *e = onidev_list_at(list, i);
+
+		printf("%-*s %-*s %-9s %-8s %-9s %s\n", name, e->name, node, e->node,
+		       or_dash(e->transport), or_dash(e->state), or_dash(e->firmware_version),
+		       link_of(e, link, sizeof(link)));
+	}
+}
+
+/* What there is now. EXIT_OK or EXIT_FAIL. */
+static int list_once(void)
+{
+	struct onidev_list *list = onidev_list_find(settings.backend);
+	json_t *json;
+
+	if (!list)
+		return fail_text("cannot look for controllers: %s", strerror(errno));
+	if (settings.json) {
+		json = list_json(list);
+		onidev_list_free(list);
+		return print_json(json);
+	}
+	list_print(list);
 	onidev_list_free(list);
 	return finish_output();
 }
 
+/* Once more whenever something came or went, until a signal ends the program. */
+static int list_follow(struct onidev_hotplug *hotplug)
+{
+	struct pollfd p = { .fd = onidev_hotplug_fd(hotplug), .events = POLLIN };
+	int rc;
+
+	/* Listening began before the first look: nothing is missed. */
+	while ((rc = list_once()) == EXIT_OK) {
+		do {
+			if (poll(&p, 1, -1) < 0 && errno != EINTR)
+				return fail_text("cannot wait: %s", strerror(errno));
+		} while (!onidev_hotplug_next(hotplug));
+		if (!settings.json)
+			putchar('\n');
+	}
+	return rc;
+}
+
+static int run_list(int argc, char **argv)
+{
+	static const struct option longs[] = { { "follow", no_argument, NULL, 'f' }, { 0 } };
+	struct onidev_hotplug *hotplug;
+	int follow = 0, rc;
+
+	while (next_option(argc, argv, "f", longs) != -1)
+		follow = 1;
+	expect_args(argc, 0, 0);
+	if (!follow)
+		return list_once();
+	hotplug = onidev_hotplug_new(settings.backend);
+	if (!hotplug)
+		return fail_text("cannot listen to udev: %s", strerror(errno));
+	rc = list_follow(hotplug);
+	onidev_hotplug_free(hotplug);
+	return rc;
+}
+
 const struct command cmd_list = {
 	.name = "list",
-	.args = "",
+	.args = "[-f]",
 	.summary = "Show the controllers of this machine",
+	.help =
+"  -f, --follow  show them again whenever one comes or goes, until Ctrl-C\n"
+"\n"
+"An Acquisition Board on USB that has no node of a kernel driver is shown too, with\n"
+"its serial number or its place on the bus; with --backend=usb every board is, and\n"
+"who has it. Nothing is sent to any of them.\n",
 	.run = run_list,
 };
 
@@ -131,8 +207,21 @@ static json_t *info_json(const char *name, const struct oni_info *i)
 	return o;
 }
 
+/* ONIX: two numbers. Acquisition Board: three, and a mark of what is no release. */
+static char *firmware_text(uint32_t v, char buf[FIRMWARE_TEXT])
+{
+	if (v > 0xffff)
+		snprintf(buf, FIRMWARE_TEXT, "%u.%u.%u%s", v >> 16 & 0xff, v >> 8 & 0xff, v & 0xff,
+			 v >> 24 ? "-pre" : "");
+	else
+		snprintf(buf, FIRMWARE_TEXT, "%u.%u", v >> 8, v & 0xff);
+	return buf;
+}
+
 static void info_print(const char *name, const struct oni_info *i)
 {
+	char firmware[FIRMWARE_TEXT];
+
 	printf("%s: %s on %s %s\n", name, onidev_hub_name(i->hardware_id), i->transport_name,
 	       i->bus_name);
 	printf("  state              %s, %s%s\n", state_name(i->state), owner_text(i->flags),
@@ -141,8 +230,7 @@ static void info_print(const char *name, const struct oni_info *i)
 	       "safe since the last reset" : "NOT known to be safe");
 	printf("  hardware           id %u, revision %u.%u\n", i->hardware_id,
 	       i->hardware_revision >> 8, i->hardware_revision & 0xff);
-	printf("  firmware           %u.%u\n", i->firmware_version >> 8,
-	       i->firmware_version & 0xff);
+	printf("  firmware           %s\n", firmware_text(i->firmware_version, firmware));
 	printf("  acquisition clock  %.6f MHz\n", i->acq_clock_hz / 1e6);
 	printf("  system clock       %.6f MHz\n", i->sys_clock_hz / 1e6);
 	printf("  device table       %u rows, generation %u\n", i->rows, i->generation);
@@ -159,10 +247,12 @@ static void info_print(const char *name, const struct oni_info *i)
 
 static void hub_print(const struct onidev_hub *h)
 {
-	printf("  hub %-2u             %s (id %u), revision %u.%u, firmware %u.%u, "
+	char firmware[FIRMWARE_TEXT];
+
+	printf("  hub %-2u             %s (id %u), revision %u.%u, firmware %s, "
 	       "clock %.6f MHz\n", h->hub, onidev_hub_name(h->hardware_id), h->hardware_id,
 	       h->hardware_revision >> 8 & 0xff, h->hardware_revision & 0xff,
-	       h->firmware_version >> 8 & 0xff, h->firmware_version & 0xff, h->clock_hz / 1e6);
+	       firmware_text(h->firmware_version, firmware), h->clock_hz / 1e6);
 }
 
 /* The hubs that have a row in the table; one that does not answer is left out with a note. */
@@ -352,7 +442,8 @@ static const struct {
 	const char *note;
 } stat_fields[] = {
 	STAT(interrupts, "interrupts taken"),
-	STAT(spurious, "of these without an event"),
+	STAT(spurious, "of these for nothing"),
+	STAT(held, "of these left to a timer, to save register reads"),
 	STAT(mmio_reads, "register reads on the bus"),
 	STAT(mmio_writes, "register writes on the bus"),
 	STAT(blocks, "blocks put into rings"),

@@ -9,10 +9,11 @@
 
 static struct onidev_controller *open_flags(unsigned int flags)
 {
-	struct onidev_controller *ctl = onidev_controller_open(settings.device, flags);
+	struct onidev_controller *ctl;
 
+	ctl = onidev_controller_open(settings.device, flags | settings.backend);
 	if (!ctl)
-		op_failed(ONIDEV_OP_OPEN, errno, settings.device);
+		open_failed(errno);
 	return ctl;
 }
 

@@ -1,67 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * onictl.h - what the subcommands of onictl share.
- *
- * One process, one thread, one subcommand. Results go to stdout, everything said
- * about them (progress, errors, notes) to stderr.
  */
 #ifndef ONICTL_H
 #define ONICTL_H
 
-#include <getopt.h>
-#include <jansson.h>
 #include <onidev.h>
 
-/* Exit status */
-#define EXIT_OK		0
-#define EXIT_FAIL	1	/* the device or an operation failed */
-#define EXIT_USAGE	2	/* the command line is wrong; nothing was done */
-
-struct command {
-	const char *name;
-	const char *args;	/* behind the name in the usage line */
-	const char *summary;	/* one line */
-	const char *help;	/* paragraphs, each line ends with a newline */
-	int (*run)(int argc, char **argv);
-};
-
-/* Common options, set before the subcommand runs or while it reads its own. */
-struct settings {
-	const char *device;	/* NULL: first */
-	int json;
-	const struct command *command;
-};
-extern struct settings settings;
-
-/* --- main.c ----------------------------------------------------------------- */
-
-/*
- * Next option of the subcommand; -1 at the end. Common options are dealt with
- * here, wrong ones end the program with EXIT_USAGE. @longs ends with a zero row
- * and may be NULL.
- */
-int next_option(int argc, char **argv, const char *shorts, const struct option *longs);
-/* "onictl: ..." and EXIT_USAGE. */
-void usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
-/* Wrong number of arguments after the options: usage error. @max < 0: any number. */
-void expect_args(int argc, int min, int max);
+#include "cli/cli.h"
 
 /* --- say.c ------------------------------------------------------------------ */
 
-/* Progress and notes, a line on stderr. */
-void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /*
  * "onictl: cannot <op> <what>: <sentence> (ENAME)"; @what may be NULL. Returns
  * EXIT_FAIL, so that a command can return it.
  */
 int op_failed(enum onidev_op op, int error, const char *what);
-/* "onictl: <text>"; EXIT_FAIL. */
-int fail_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* Print and free; EXIT_OK, or EXIT_FAIL when stdout failed. */
-int print_json(json_t *json);
-/* Did everything reach stdout? EXIT_OK or EXIT_FAIL. */
-int finish_output(void);
-json_t *json_u64(uint64_t v);
+/* The same for settings.device, which could not be opened; names what is in the way. */
+int open_failed(int error);
 
 /* --- numbers.c: pure --------------------------------------------------------- */
 
@@ -112,8 +68,16 @@ struct run {
 	int (*frame)(struct run *run, const struct onidev_frame *frame);
 	void *arg;
 	int progress;			/* a line each second on a terminal */
+	int quiet;			/* do not say that it starts */
+	/*
+	 * Look at the stream of another program if there is one, instead of starting
+	 * an acquisition.
+	 */
+	int monitor;
 
 	/* valid while and after running */
+	int watching;			/* it is the stream of another program */
+	uint32_t acquisition;		/* ring generation that @table and @counts are of */
 	struct onidev_controller *ctl;
 	struct onidev_table *table;
 	struct onidev_stream *stream;
@@ -124,13 +88,17 @@ struct run {
 	double elapsed;			/* seconds */
 };
 
-/* Claim, start, read until the end, stop, drain. EXIT_OK or EXIT_FAIL after saying why. */
+/*
+ * Claim, start, read until the end, stop, drain; or look at a running acquisition.
+ * EXIT_OK or EXIT_FAIL after saying why.
+ */
 int run_acquisition(struct run *run);
 void run_free(struct run *run);
 
 /* --- commands -------------------------------------------------------------------- */
 
 extern const struct command cmd_list, cmd_info, cmd_devices, cmd_stats, cmd_reg, cmd_enable,
-	cmd_disable, cmd_port, cmd_reset, cmd_start, cmd_stop, cmd_watch, cmd_clock;
+	cmd_disable, cmd_port, cmd_reset, cmd_start, cmd_stop, cmd_watch, cmd_clock,
+	cmd_rhythm, cmd_policy;
 
 #endif

@@ -5,6 +5,9 @@
  * Used by start, watch and clock. One thread: it reads the stream in place and
  * releases after each batch. SIGINT and SIGTERM end the run cleanly: the
  * acquisition is stopped, the rest is read and counted.
+ *
+ * Where the caller allows it and another program streams, nothing is claimed or
+ * started: a monitor looks at what that program reads, and disturbs nobody.
  */
 #include <errno.h>
 #include <signal.h>
@@ -15,6 +18,12 @@
 #include <unistd.h>
 
 #include "onictl.h"
+
+/*
+ * Frames after which time and signals are looked at: when showing is slower than the
+ * data there is always another frame.
+ */
+#define BATCH	1000
 
 static volatile sig_atomic_t interrupted;
 
@@ -41,10 +50,40 @@ static double now_s(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
+/*
+ * Look at a stream that is there already: 1. 0: nobody streams, and run->ctl is NULL
+ * again. -1: that failed, and it is said why.
+ */
+static int run_look(struct run *run)
+{
+	struct onidev_stream_config config = {
+		.watermark_bytes = run->config.watermark_bytes,
+		.latency_us = run->config.latency_us,
+	};
+
+	run->ctl = open_reader();
+	if (!run->ctl)
+		return -1;
+	run->stream = onidev_monitor_create(run->ctl, &config);
+	if (run->stream)
+		return 1;
+	if (errno != ENODATA) {
+		op_failed(ONIDEV_OP_MONITOR_CREATE, errno, NULL);
+		return -1;
+	}
+	onidev_controller_close(run->ctl);
+	run->ctl = NULL;
+	return 0;
+}
+
 static int run_open(struct run *run)
 {
-	run->ctl = open_owner();
-	if (!run->ctl)
+	int look = run->monitor ? run_look(run) : 0;
+
+	run->watching = look > 0;
+	if (!look)
+		run->ctl = open_owner();
+	if (!run->ctl || look < 0)
 		return EXIT_FAIL;
 	if (onidev_controller_info(run->ctl, &run->info) < 0)
 		return op_failed(ONIDEV_OP_INFO, errno, NULL);
@@ -56,7 +95,8 @@ static int run_open(struct run *run)
 
 static int run_stream(struct run *run)
 {
-	run->stream = onidev_stream_create(run->ctl, &run->config);
+	if (!run->watching)
+		run->stream = onidev_stream_create(run->ctl, &run->config);
 	if (!run->stream)
 		return op_failed(ONIDEV_OP_STREAM_CREATE, errno, NULL);
 	run->clock = onidev_clock_new(run->info.acq_clock_hz);
@@ -67,24 +107,70 @@ static int run_stream(struct run *run)
 	return EXIT_OK;
 }
 
-/* The table is read again after the start, which may have reset the controller. */
-static int run_start(struct run *run)
+/* The table of the acquisition that runs now; its rows are counted anew. */
+static int run_table(struct run *run)
 {
-	struct onidev_table *table;
+	struct onidev_stream_status s;
+	struct onidev_table *table = load_table(run->ctl);
 
-	say("Starting the acquisition on %s%s.", onidev_controller_name(run->ctl),
-	    run->seconds ? "" : "; Ctrl-C ends it");
-	if (onidev_controller_start(run->ctl) < 0)
-		return op_failed(ONIDEV_OP_START, errno, NULL);
-	table = load_table(run->ctl);
 	if (!table)
 		return EXIT_FAIL;
 	onidev_table_free(run->table);
 	run->table = table;
 	if (onidev_stream_set_table(run->stream, run->table) < 0)
 		return fail_text("out of memory");
+	free(run->counts);
 	run->counts = calloc(onidev_table_count(run->table) + 1, sizeof(*run->counts));
+	onidev_stream_status(run->stream, &s);
+	run->acquisition = s.generation;
 	return run->counts ? EXIT_OK : fail_text("out of memory");
+}
+
+/* The table is read again after the start, which may have reset the controller. */
+static int run_start(struct run *run)
+{
+	const char *until = run->seconds ? "" : "; Ctrl-C ends it";
+
+	if (run->watching) {
+		say("Looking at what another program reads from %s%s.",
+		    onidev_controller_name(run->ctl), until);
+		if (run->config.block_bytes || run->config.ring_bytes)
+			say("Its block and ring size hold; --block and --ring do nothing.");
+		return run_table(run);
+	}
+	if (!run->quiet)
+		say("Starting the acquisition on %s%s.", onidev_controller_name(run->ctl), until);
+	if (onidev_controller_start(run->ctl) < 0)
+		return op_failed(ONIDEV_OP_START, errno, NULL);
+	return run_table(run);
+}
+
+/* The other program may have started anew, with other devices. 0, or -1 (said). */
+static int run_follow(struct run *run)
+{
+	struct onidev_stream_status s;
+
+	onidev_stream_status(run->stream, &s);
+	return s.generation == run->acquisition || run_table(run) == EXIT_OK ? 0 : -1;
+}
+
+static void count_frame(struct run *run, const struct onidev_frame *frame)
+{
+	struct count *c = &run->counts[frame->index];
+
+	if (!c->frames++)
+		c->first_clock = frame->clock;
+	c->last_clock = frame->clock;
+	c->bytes += frame->wire;
+}
+
+/* A monitor was overtaken. It is no failure, but it is not kept secret either. */
+static void say_lost(const struct run *run)
+{
+	uint64_t at, bytes = onidev_stream_lost(run->stream, &at);
+
+	say("%llu bytes were missed at byte %llu: the data came faster than they were shown.",
+	    (unsigned long long)bytes, (unsigned long long)at);
 }
 
 /*
@@ -93,25 +179,30 @@ static int run_start(struct run *run)
  */
 static int run_batch(struct run *run)
 {
+	int rc = 0, end = 0, frames = 0;
 	struct onidev_frame frame;
 	char text[200];
-	int rc, end = 0;
 
-	while (!end && (rc = onidev_frame_next(run->stream, &frame)) == 1) {
-		struct count *c = &run->counts[frame.index];
-
-		if (!c->frames++)
-			c->first_clock = frame.clock;
-		c->last_clock = frame.clock;
-		c->bytes += frame.wire;
+	if (run->watching && run_follow(run) < 0)
+		return -1;
+	while (!end && frames++ < BATCH) {
+		rc = onidev_frame_next(run->stream, &frame);
+		if (!rc)
+			break;
+		if (rc < 0 && errno == EOVERFLOW) {
+			say_lost(run);
+			rc = 0;
+			continue;
+		}
+		if (rc < 0)
+			break;
+		count_frame(run, &frame);
 		if (run->frame)
 			end = run->frame(run, &frame);
 	}
 	onidev_stream_release(run->stream);
-	if (end)
-		return 1;
-	if (rc == 0)
-		return 0;
+	if (rc >= 0)
+		return end;
 	op_failed(ONIDEV_OP_FRAME_NEXT, errno, NULL);
 	onidev_stream_desync(run->stream, text, sizeof(text));
 	say("  %s", text);
@@ -124,7 +215,7 @@ static void show_progress(struct run *run, double t)
 
 	onidev_stream_status(run->stream, &s);
 	fprintf(stderr, "\r%7.1f s  %9.3f MB/s  ring %5.1f %%, peak %5.1f %%, held back %llu  ", t,
-		t > 0 ? (double)s.position / t / 1e6 : 0,
+		t > 0 ? (double)(s.position - s.first) / t / 1e6 : 0,
 		100.0 * (double)(s.head - s.tail) / (double)s.ring_bytes,
 		100.0 * (double)s.peak_bytes / (double)s.ring_bytes,
 		(unsigned long long)s.full_events);
@@ -149,6 +240,10 @@ static int run_step(struct run *run, double t)
 	case ONIDEV_WAIT_TIMEOUT:
 		return 0;
 	case ONIDEV_WAIT_END:
+		if (run->watching) {
+			say("The other program has stopped the acquisition.");
+			return 1;
+		}
 		fail_text("the acquisition was stopped from outside");
 		return -1;
 	}
@@ -214,10 +309,13 @@ int run_acquisition(struct run *run)
 	if (rc != EXIT_OK)
 		return rc;
 	rc = run_loop(run);
-	/* After a failure there is nothing to drain, and what went wrong is said. */
-	if (rc == EXIT_OK)
+	/*
+	 * After a failure there is nothing to drain, and what went wrong is said. What
+	 * another program runs goes on.
+	 */
+	if (!run->watching && rc == EXIT_OK)
 		rc = run_stop(run);
-	else
+	else if (!run->watching)
 		onidev_controller_stop(run->ctl);
 	onidev_stream_status(run->stream, &run->status);
 	return rc;
