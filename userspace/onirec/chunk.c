@@ -27,9 +27,9 @@ int pool_init(struct rec *r)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&r->pool.freed, &attr);
 	pthread_condattr_destroy(&attr);
-	/* one being filled, one searched, one written, one waiting */
+	/* one being filled, one searched, one written, one waiting; one kept back for triggers */
 	for (unsigned int i = 0; i < r->n_stream; i++)
-		least += 4 * chunk_bytes(&r->stream[i]);
+		least += (r->late_blanks ? 5 : 4) * chunk_bytes(&r->stream[i]);
 	r->pool.limit = r->cfg.buffer_bytes > least ? r->cfg.buffer_bytes : least;
 	return 0;
 }

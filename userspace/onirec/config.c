@@ -38,6 +38,30 @@ void config_default(struct config *c)
 	c->n_pre = 8;
 	c->n_post = 32;
 	c->prime_seconds = 8;
+	c->blank = REC_BLANK_HEADSTAGE;
+	c->blank_pre_us = 1000;
+	c->blank_post_us = 5000;
+	c->train_us = 100000;
+	c->fire_us = 10000;
+}
+
+int config_backend(const char *text, unsigned int *out)
+{
+	static const struct {
+		const char *name;
+		unsigned int flag;
+	} backends[] = {
+		{ "auto", 0 }, { "kernel", ONIDEV_OPEN_KERNEL }, { "usb", ONIDEV_OPEN_USB },
+	};
+
+	for (unsigned int i = 0; i < 3; i++) {
+		if (!strcasecmp(text, backends[i].name)) {
+			*out = backends[i].flag;
+			return 0;
+		}
+	}
+	errno = EINVAL;
+	return -1;
 }
 
 int config_number(const char *text, double min, double max, double *out)
@@ -106,7 +130,7 @@ static int parse_bool(const char *text, bool *out)
 	return -1;
 }
 
-enum kind { TEXT, NUMBER, COUNT, SIZE64, SIZE32, YESNO, POLARITY };
+enum kind { TEXT, STREAMS, NUMBER, COUNT, SIZE64, SIZE32, YESNO, POLARITY, BACKEND, BLANK };
 
 struct key {
 	const char *section, *name;
@@ -121,6 +145,7 @@ struct key {
 static const struct key keys[] = {
 	{ "device", "name", TEXT, AT(device), 1, sizeof(((struct config *)0)->device),
 	  "a controller: a node path, oni0, or first" },
+	{ "device", "backend", BACKEND, AT(backend), 0, 0, "kernel, usb or auto" },
 	{ "device", "block", SIZE32, AT(block_bytes), 4096, 1 << 24, "a size from 4K to 16M" },
 	{ "device", "ring", SIZE64, AT(ring_bytes), 65536, 1ll << 34, "a size from 64K to 16G" },
 	{ "device", "latency_us", COUNT, AT(latency_us), 0, 1000000,
@@ -136,6 +161,9 @@ static const struct key keys[] = {
 	  "seconds from 0.05 to 60" },
 	{ "record", "fill_seconds", NUMBER, AT(fill_seconds), 0, 600, "seconds from 0 to 600" },
 	{ "record", "aux", YESNO, AT(aux), 0, 0, "yes or no" },
+	{ "rhythm", "streams", STREAMS, AT(rhythm_streams), 0,
+	  sizeof(((struct config *)0)->rhythm_streams),
+	  "data lines such as a1 a1+ b2, + being the second half of a chip" },
 	{ "detect", "enabled", YESNO, AT(detect), 0, 0, "yes or no" },
 	{ "detect", "threshold", NUMBER, AT(k), 1, 100, "noise sigmas from 1 to 100" },
 	{ "detect", "fixed_uv", NUMBER, AT(fixed_uv), 0, 6000,
@@ -147,30 +175,62 @@ static const struct key keys[] = {
 	  "spikes per second, 0 for no limit" },
 	{ "detect", "prime_seconds", NUMBER, AT(prime_seconds), 0.1, 60,
 	  "seconds from 0.1 to 60" },
+	{ "stimulation", "blank", BLANK, AT(blank), 0, 0, "headstage, all or none" },
+	{ "stimulation", "blank_pre_us", NUMBER, AT(blank_pre_us), 0, 1e6,
+	  "microseconds from 0 to 1000000" },
+	{ "stimulation", "blank_post_us", NUMBER, AT(blank_post_us), 0, 1e7,
+	  "microseconds from 0 to 10000000" },
+	{ "stimulation", "train_us", NUMBER, AT(train_us), 0, 6e7,
+	  "microseconds from 0 to 60000000" },
+	{ "stimulation", "fire_us", NUMBER, AT(fire_us), 0, 1e7,
+	  "microseconds from 0 to 10000000" },
 	{ "detect", "pre", COUNT, AT(n_pre), 0, 48, "samples from 0 to 48" },
 	{ "detect", "post", COUNT, AT(n_post), 1, 48, "samples from 1 to 48" },
 };
 
+/* Index of @text in @names, -1 with errno if it is none of them. */
+static int parse_word(const char *text, const char *const *names, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (!strcasecmp(text, names[i]))
+			return i;
+	errno = EINVAL;
+	return -1;
+}
+
 static int parse_polarity(const char *text, enum spike_polarity *out)
 {
 	static const char *const names[] = { "negative", "positive", "both" };
+	int i = parse_word(text, names, 3);
 
-	for (unsigned int i = 0; i < 3; i++) {
-		if (!strcasecmp(text, names[i])) {
-			*out = (enum spike_polarity)i;
-			return 0;
-		}
-	}
-	errno = EINVAL;
-	return -1;
+	if (i < 0)
+		return -1;
+	*out = (enum spike_polarity)i;
+	return 0;
+}
+
+static int parse_blank(const char *text, enum rec_blank *out)
+{
+	static const char *const names[] = { "headstage", "all", "none" };
+	int i = parse_word(text, names, 3);
+
+	if (i < 0)
+		return -1;
+	*out = (enum rec_blank)i;
+	return 0;
 }
 
 static int parse_key(const struct key *k, const char *text, void *at)
 {
 	uint64_t size;
 	double v;
+	struct onidev_rhythm_layout layout;
 
 	switch (k->kind) {
+	case STREAMS:
+		if (onidev_rhythm_layout_parse(text, &layout) || !layout.streams)
+			return -1;
+		/* fall through */
 	case TEXT:
 		if (!*text || strlen(text) >= (size_t)k->max)
 			return -1;
@@ -196,6 +256,10 @@ static int parse_key(const struct key *k, const char *text, void *at)
 		return parse_bool(text, at);
 	case POLARITY:
 		return parse_polarity(text, at);
+	case BLANK:
+		return parse_blank(text, at);
+	case BACKEND:
+		return config_backend(text, at);
 	}
 	return -1;
 }
@@ -254,6 +318,25 @@ static int enable_key(struct loading *l, const char *name, const char *value)
 	return 1;
 }
 
+/* "9f86d081 = 20000": programs whose hash begins so last so long. */
+static int train_key(struct loading *l, const char *name, const char *value)
+{
+	struct trigger_train *t = &l->c->trains[l->c->n_trains];
+	size_t n = strlen(name);
+
+	if (l->c->n_trains == TRIGGER_TRAINS)
+		return mistake(l, "more than %d programs", TRIGGER_TRAINS);
+	if (n < 8 || n > TRIGGER_HASH_HEX || strspn(name, "0123456789abcdef") != n)
+		return mistake(l, "'%s' is not the beginning of a program hash: 8 to %d digits, "
+			       "0-9 and a-f", name, TRIGGER_HASH_HEX);
+	if (config_number(value, 0, 6e7, &t->us))
+		return mistake(l, "%s must be microseconds from 0 to 60000000, not '%s'", name,
+			       value);
+	strcpy(t->hash, name);
+	l->c->n_trains++;
+	return 1;
+}
+
 static int on_key(void *user, const char *section, const char *name, const char *value)
 {
 	struct loading *l = user;
@@ -265,6 +348,8 @@ static int on_key(void *user, const char *section, const char *name, const char 
 		return port_key(l, &l->c->port[1], name, value);
 	if (!strcmp(section, "enable"))
 		return enable_key(l, name, value);
+	if (!strcmp(section, "stimulation trains"))
+		return train_key(l, name, value);
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		const struct key *k = &keys[i];
 
@@ -279,8 +364,8 @@ static int on_key(void *user, const char *section, const char *name, const char 
 	}
 	if (section_known)
 		return mistake(l, "key '%s' is not known in [%s]", name, section);
-	return mistake(l, "section [%s] is not known (device, record, port a, port b, enable, "
-		       "detect)", section);
+	return mistake(l, "section [%s] is not known (device, record, port a, port b, rhythm, "
+		       "enable, detect, stimulation, stimulation trains)", section);
 }
 
 int config_load(struct config *c, const char *path, char *err, size_t errlen)

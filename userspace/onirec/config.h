@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "rec.h"
 #include "spike.h"
 
 #define CONFIG_MAX_DEVICES	32
@@ -28,6 +29,7 @@ struct config_port {
 
 struct config {
 	char device[256];
+	unsigned int backend;	/* ONIDEV_OPEN_KERNEL, ONIDEV_OPEN_USB; 0: whichever there is */
 	uint64_t ring_bytes;
 	uint32_t block_bytes;
 	uint32_t latency_us;
@@ -41,6 +43,8 @@ struct config {
 	double fill_seconds;
 	bool aux;
 
+	char rhythm_streams[64];	/* "a1 a1+ b2"; empty: leave them as they are */
+
 	struct config_port port[CONFIG_PORTS];
 	struct config_device dev[CONFIG_MAX_DEVICES];
 	unsigned int n_dev;
@@ -52,9 +56,16 @@ struct config {
 	unsigned int channel_rate, stream_rate;
 	unsigned int n_pre, n_post;
 	double prime_seconds;
+
+	enum rec_blank blank;
+	double blank_pre_us, blank_post_us, train_us, fire_us;
+	struct trigger_train trains[TRIGGER_TRAINS];
+	unsigned int n_trains;
 };
 
 void config_default(struct config *c);
+/* "kernel", "usb" or "auto"; 0, or -1 and EINVAL. */
+int config_backend(const char *text, unsigned int *out);
 /*
  * Read @path into @c. -1 and a sentence with file and line in @err on anything
  * that is not known, out of range, or given twice as a port's headstage.

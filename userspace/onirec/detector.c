@@ -112,19 +112,81 @@ int detector_open(struct rec *r)
 		s->prime_frames = cfg.prime_frames;
 		s->r = r;
 		s->stream = i;
+		pthread_mutex_init(&s->blanks.lock, NULL);
 		s->d = spike_new(&cfg, found, s);
+		r->n_det++;
 		if (!s->d)
 			return -1;
-		r->n_det++;
 	}
 	return 0;
 }
 
 void detector_close(struct rec *r)
 {
-	for (unsigned int i = 0; i < r->n_det; i++)
+	for (unsigned int i = 0; i < r->n_det; i++) {
 		spike_free(r->det[i].d);
+		free(r->det[i].blanks.v);
+		pthread_mutex_destroy(&r->det[i].blanks.lock);
+	}
 	free(r->batch);
+}
+
+bool detector_blank(struct detector_stream *s, uint64_t from, uint64_t to)
+{
+	struct blank_list *b = &s->blanks;
+	bool ok = true;
+
+	pthread_mutex_lock(&b->lock);
+	if (b->n == b->room) {
+		size_t room = b->room ? 2 * b->room : 64;
+		void *v = realloc(b->v, room * sizeof(*b->v));
+
+		ok = v;
+		if (v) {
+			b->v = v;
+			b->room = room;
+		}
+	}
+	if (ok) {
+		b->v[b->n].from = from;
+		b->v[b->n++].to = to;
+	}
+	pthread_mutex_unlock(&b->lock);
+	return ok;
+}
+
+static void take_blanks(struct detector_stream *s)
+{
+	pthread_mutex_lock(&s->blanks.lock);
+	for (size_t i = 0; i < s->blanks.n; i++)
+		spike_blank(s->d, s->blanks.v[i].from, s->blanks.v[i].to);
+	s->blanks.n = 0;
+	pthread_mutex_unlock(&s->blanks.lock);
+}
+
+static void search(struct rec *r, struct detector_stream *s, struct chunk *c)
+{
+	if (!c)
+		return;
+	s->first = c->first;
+	s->mono0_ns = c->mono0_ns;
+	s->ns_per_row = c->ns_per_row;
+	spike_push(s->d, c->data, c->n, c->first);
+	chunk_put(r, c);
+	send_batch(r);
+}
+
+/* See CHUNK_SECONDS for why one waits. */
+static void take_chunk(struct rec *r, struct detector_stream *s, struct chunk *c)
+{
+	struct chunk *now = c;
+
+	if (r->late_blanks) {
+		take_blanks(s);
+		now = s->held;
+		s->held = c;
+	}
+	search(r, s, now);
 }
 
 void *detector_main(void *arg)
@@ -137,15 +199,13 @@ void *detector_main(void *arg)
 
 		while (s->stream != c->stream)
 			s++;
-		s->first = c->first;
-		s->mono0_ns = c->mono0_ns;
-		s->ns_per_row = c->ns_per_row;
-		spike_push(s->d, c->data, c->n, c->first);
-		chunk_put(r, c);
-		send_batch(r);
+		take_chunk(r, s, c);
 	}
-	for (unsigned int i = 0; i < r->n_det; i++)
+	for (unsigned int i = 0; i < r->n_det; i++) {
+		/* the reader has ended: no trigger comes any more */
+		take_chunk(r, &r->det[i], NULL);
 		spike_flush(r->det[i].d);
+	}
 	send_batch(r);
 	return NULL;
 }

@@ -9,6 +9,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "../audit/publish.h"
 #include "config.h"
 #include "oeb.h"
 #include "rec.h"
@@ -36,6 +37,8 @@ enum {
 };
 
 #define TICK_MS		500	/* progress, watchdog */
+/* For what may take longer than the watchdog allows, and is bounded by itself. */
+#define LONG_WATCHDOG	"WATCHDOG_USEC=120000000\nEXTEND_TIMEOUT_USEC=120000000"
 #define LINE_SECONDS	5	/* between progress lines that are not on a terminal */
 #define LOG_SECONDS	60	/* the same in the journal, which also has the status */
 
@@ -74,7 +77,11 @@ static void usage(FILE *out)
 "'recover' repairs recordings under DIR that were not ended (power cut); it\n"
 "deletes nothing and leaves recordings in progress alone.\n"
 "\n"
-"  -d, --device DEV        controller: node path, oni0, by-id name (first found)\n"
+"  -d, --device DEV        controller: node path, oni0, by-id name, usb:SERIAL\n"
+"                          (first found)\n"
+"      --backend BACKEND   kernel: the kernel drivers; usb: an Acquisition Board\n"
+"                          without them, through libusb; auto: the kernel's node if\n"
+"                          there is one, else USB (auto)\n"
 "  -c, --config FILE       configuration (default: " CONFIG_DEFAULT_PATH "\n"
 "                          if it exists; none with '-c none')\n"
 "  -o, --output DIR        folder in which the session folder is made (.)\n"
@@ -84,8 +91,8 @@ static void usage(FILE *out)
 "      --devices LIST      enable and record exactly these, e.g. rhd2164,analog-io\n"
 "      --no-detect         no spike detection\n"
 "      --threshold K       spike threshold in noise sigmas (4.5)\n"
-"      --block BYTES       hardware block size (64K): smaller is sooner, larger\n"
-"                          costs less\n"
+"      --block BYTES       hardware block size (10 ms of data): smaller is sooner,\n"
+"                          larger costs less\n"
 "      --ring BYTES        ring buffer, a power of two (driver's default, 64M)\n"
 "      --json              print the summary as JSON on standard output\n"
 "  -q, --quiet             no progress\n"
@@ -100,16 +107,17 @@ static void usage(FILE *out)
 /* --- command line ------------------------------------------------------------------ */
 
 struct options {
-	const char *config, *device, *output, *name, *devices;
+	const char *config, *device, *backend, *output, *name, *devices;
 	const char *seconds, *size, *threshold, *block, *ring;
 	bool no_detect;
 };
 
 enum { OPT_NAME = 256, OPT_SIZE, OPT_DEVICES, OPT_NO_DETECT, OPT_THRESHOLD, OPT_BLOCK, OPT_RING,
-	OPT_JSON, OPT_VERSION };
+	OPT_BACKEND, OPT_JSON, OPT_VERSION };
 
 static const struct option long_options[] = {
 	{ "device", required_argument, NULL, 'd' },
+	{ "backend", required_argument, NULL, OPT_BACKEND },
 	{ "config", required_argument, NULL, 'c' },
 	{ "output", required_argument, NULL, 'o' },
 	{ "name", required_argument, NULL, OPT_NAME },
@@ -135,6 +143,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 	while ((opt = getopt_long(argc, argv, "d:c:o:t:qh", long_options, NULL)) != -1) {
 		switch (opt) {
 		case 'd': o->device = optarg; break;
+		case OPT_BACKEND: o->backend = optarg; break;
 		case 'c': o->config = optarg; break;
 		case 'o': o->output = optarg; break;
 		case OPT_NAME: o->name = optarg; break;
@@ -185,6 +194,8 @@ static int apply_options(struct config *c, const struct options *o)
 	if (apply_text(c->device, sizeof(c->device), "--device", o->device) ||
 	    apply_text(c->directory, sizeof(c->directory), "--output", o->output))
 		return -1;
+	if (o->backend && config_backend(o->backend, &c->backend))
+		return bad("--backend", o->backend, "kernel, usb or auto");
 	if (o->seconds && config_number(o->seconds, 0.001, 1e9, &c->seconds))
 		return bad("--duration", o->seconds, "seconds above 0");
 	if (o->size && config_size(o->size, 1, 1ull << 60, &c->size))
@@ -424,7 +435,16 @@ static void rec_config_from(struct rec_config *r, const struct config *c, const 
 		.n_pre = c->n_pre,
 		.n_post = c->n_post,
 		.prime_seconds = c->prime_seconds,
+		.blank = c->blank,
+		.blank_pre_us = c->blank_pre_us,
+		.blank_post_us = c->blank_post_us,
+		.train_us = c->train_us,
+		.fire_us = c->fire_us,
+		.n_trains = c->n_trains,
 	};
+	memcpy(r->trains, c->trains, sizeof(r->trains));
+	memcpy(r->silent, card->silent, sizeof(r->silent));
+	r->audit_bus = card->info.bus_name;
 	r->about = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i}", "program", "onirec",
 			     "version", onidev_version(), "device",
 			     onidev_controller_node(card->ctl), "bus", card->info.bus_name,
@@ -467,7 +487,8 @@ static void watch(struct rec *rec, struct card *card, const sigset_t *set)
 		fed = p.loops;
 		if (!stopping && !p.ended && (asked || p.want_stop)) {
 			stopping = true;
-			sd_notify(0, "STOPPING=1\nSTATUS=Stopping");
+			/* the hardware's memory may hold much, and all of it is waited for */
+			sd_notify(0, "STOPPING=1\nSTATUS=Stopping\n" LONG_WATCHDOG);
 			if (card->source.ops->stop(&card->source)) {
 				complain("%s", card->err);
 				rec_give_up(rec);
@@ -501,7 +522,7 @@ static int finish(struct rec *rec)
 	json_t *summary;
 
 	/* the last writes may take longer than the watchdog allows */
-	sd_notify(0, "WATCHDOG_USEC=120000000\nEXTEND_TIMEOUT_USEC=120000000");
+	sd_notify(0, LONG_WATCHDOG);
 	end = rec_finish(rec, err, sizeof(err));
 	summary = rec_summary(rec);
 	if (ui.json) {
@@ -522,7 +543,7 @@ static int record(const struct config *cfg, const char *name, const sigset_t *se
 	struct rec_config rc;
 	struct card card;
 	struct rec *rec;
-	char session[512], err[800];
+	char session[512], audit_head[256], err[800];
 	int code = EXIT_DEVICE;
 
 	if (session_path(session, sizeof(session), cfg->directory, name))
@@ -532,6 +553,9 @@ static int record(const struct config *cfg, const char *name, const sigset_t *se
 		goto out_session;
 	}
 	rec_config_from(&rc, cfg, &card, session);
+	snprintf(audit_head, sizeof(audit_head), PUBLISH_DIR "/%s/" PUBLISH_NAME,
+		 onidev_controller_name(card.ctl));
+	rc.audit_head = audit_head;
 	rec = rec_open(&rc, &card.source, card.dev, card.n_dev, err, sizeof(err));
 	json_decref(rc.about);
 	if (!rec) {

@@ -39,6 +39,26 @@ static_assert(sizeof(struct spikes_header) == SPIKES_HEADER, "spikes.bin header"
 enum { DAT, SAMPLES, TIMES, STREAM_COLUMNS };
 enum { TTL_TIMES, TTL_SAMPLES, TTL_WORDS, TTL_STATES, TTL_COLUMNS };
 enum { MSG_TIMES, MSG_SAMPLES, MSG_TEXT, MSG_COLUMNS };
+enum {
+	STIM_TIMES, STIM_SAMPLES, STIM_HUB_CLOCKS, STIM_HUBS, STIM_ORIGINS, STIM_RESULTS,
+	STIM_DELAYS, STIM_SESSIONS, STIM_PROGRAMS, STIM_TEXT, STIM_COLUMNS
+};
+
+static const struct {
+	const char *name, *descr;
+	uint32_t bytes;
+} stim_columns[STIM_COLUMNS] = {
+	[STIM_TIMES] = { "timestamps.npy", "<f8", 8 },
+	[STIM_SAMPLES] = { "sample_numbers.npy", "<i8", 8 },
+	[STIM_HUB_CLOCKS] = { "hub_clocks.npy", "<u8", 8 },
+	[STIM_HUBS] = { "hubs.npy", "<u2", 2 },
+	[STIM_ORIGINS] = { "origins.npy", "<u2", 2 },
+	[STIM_RESULTS] = { "results.npy", "<u2", 2 },
+	[STIM_DELAYS] = { "delays.npy", "<u4", 4 },
+	[STIM_SESSIONS] = { "sessions.npy", "<u8", 8 },
+	[STIM_PROGRAMS] = { "programs.npy", "|S64", 64 },
+	[STIM_TEXT] = { "text.npy", "|S128", OEB_TEXT },
+};
 
 struct continuous {
 	struct oeb_stream desc;
@@ -60,14 +80,16 @@ struct oeb {
 	char path[640];
 	char event_stream[48];
 	char ttl_name[48];
+	char ttl_lines[80];
 	unsigned int number;	/* of the recording, from 1 */
 	struct continuous stream[OEB_MAX_STREAMS];
 	unsigned int n_streams;
 
 	struct oeb_column ttl[TTL_COLUMNS];
 	struct oeb_column msg[MSG_COLUMNS];
-	int ttl_dir, msg_dir;
-	bool ttl_live;
+	struct oeb_column stim[STIM_COLUMNS];
+	int ttl_dir, msg_dir, stim_dir;
+	bool ttl_live, stim_live;
 	int dir;		/* of the recording */
 	int side_dir;		/* onirec/ */
 	int journal;
@@ -168,6 +190,21 @@ static int make_ttl(struct oeb *o)
 	return 0;
 }
 
+static int make_stim(struct oeb *o)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "events/" SOURCE "%s/Stimulation", o->event_stream);
+	o->stim_dir = oeb_make_dir(o->dir, path);
+	if (o->stim_dir < 0)
+		return fail(o, "cannot make %s/%s", o->path, path);
+	for (int c = 0; c < STIM_COLUMNS; c++)
+		if (oeb_column_create(&o->stim[c], o->stim_dir, stim_columns[c].name,
+				      stim_columns[c].descr, stim_columns[c].bytes))
+			return fail(o, "cannot make %s/%s", o->path, path);
+	return 0;
+}
+
 /*
  * The lock tells oeb_recover() that this recording is in progress. The ballast
  * is room for the last headers and meta.json on a full disk.
@@ -239,12 +276,14 @@ static void reset(struct oeb *o)
 		o->ttl[c] = (struct oeb_column){ .fd = -1 };
 	for (int c = 0; c < MSG_COLUMNS; c++)
 		o->msg[c] = (struct oeb_column){ .fd = -1 };
-	o->ttl_dir = o->msg_dir = o->dir = o->side_dir = o->journal = o->spikes = -1;
+	for (int c = 0; c < STIM_COLUMNS; c++)
+		o->stim[c] = (struct oeb_column){ .fd = -1 };
+	o->ttl_dir = o->msg_dir = o->stim_dir = o->dir = o->side_dir = o->journal = o->spikes = -1;
 	o->n_side = 0;
 	o->spike_bytes = 0;
 	o->journal_bytes = 0;
 	o->seq = 0;
-	o->finished = o->changed = o->ttl_live = false;
+	o->finished = o->changed = o->ttl_live = o->stim_live = false;
 }
 
 static int begin(struct oeb *o)
@@ -296,6 +335,7 @@ struct oeb *oeb_open(const struct oeb_config *cfg, char *err, size_t errlen)
 	snprintf(o->session, sizeof(o->session), "%s", cfg->session);
 	snprintf(o->event_stream, sizeof(o->event_stream), "%s", cfg->event_stream);
 	snprintf(o->ttl_name, sizeof(o->ttl_name), "%s", cfg->ttl_name);
+	snprintf(o->ttl_lines, sizeof(o->ttl_lines), "%s", cfg->ttl_lines ? cfg->ttl_lines : "");
 	for (unsigned int i = 0; i < cfg->n_streams; i++)
 		o->stream[i].desc = cfg->streams[i];
 	if (begin(o)) {
@@ -310,12 +350,15 @@ struct oeb *oeb_open(const struct oeb_config *cfg, char *err, size_t errlen)
 static json_t *channel_json(const struct oeb_stream *s, unsigned int i)
 {
 	double scale = s->scale[0] > 0 && i < OEB_SCALES ? s->scale[i] : s->bit_volts;
-	char name[32], id[80];
+	unsigned int g = s->group_channels ? i / s->group_channels : OEB_GROUPS;
+	char name[32], id[80], text[200];
 
+	snprintf(text, sizeof(text), "%s%s%s", s->description, g < OEB_GROUPS ? ", " : "",
+		 g < OEB_GROUPS ? s->group[g] : "");
 	snprintf(name, sizeof(name), "%s%u", s->prefix, i + 1);
 	snprintf(id, sizeof(id), "onix.%s.%u", s->name, i + 1);
 	return json_pack("{s:s, s:s, s:s, s:s, s:f, s:s, s:i}", "channel_name", name,
-			 "description", s->description, "identifier", id,
+			 "description", text, "identifier", id,
 			 "history", SOURCE_NAME " -> Record Node", "bit_volts", scale,
 			 "units", s->units, "type", s->type);
 }
@@ -335,10 +378,35 @@ static json_t *stream_json(const struct oeb_stream *s)
 			 "num_channels", (int)s->channels, "channels", channels);
 }
 
+static json_t *ttl_json(const struct oeb *o)
+{
+	char folder[80];
+
+	snprintf(folder, sizeof(folder), SOURCE "%s/TTL/", o->event_stream);
+	return json_pack("{s:s, s:s, s:s, s:s, s:f, s:s, s:s, s:s, s:i}",
+			 "folder_name", folder, "channel_name", o->ttl_name,
+			 "description", o->ttl_lines,
+			 "identifier", "onix.digital", "sample_rate", o->cfg.event_rate,
+			 "type", "int16", "source_processor", SOURCE_NAME,
+			 "stream_name", o->event_stream, "initial_state", 0);
+}
+
+static json_t *stim_json(const struct oeb *o)
+{
+	char folder[80];
+
+	snprintf(folder, sizeof(folder), SOURCE "%s/Stimulation/", o->event_stream);
+	return json_pack("{s:s, s:s, s:s, s:s, s:f, s:s, s:s, s:s}",
+			 "folder_name", folder, "channel_name", "Stimulation",
+			 "description", "Stimulation triggers: headstage, origin, result, program",
+			 "identifier", "onix.stimulation", "sample_rate", o->cfg.event_rate,
+			 "type", "string", "source_processor", SOURCE_NAME,
+			 "stream_name", o->event_stream);
+}
+
 static json_t *events_json(const struct oeb *o, bool all)
 {
 	json_t *events = json_array();
-	char folder[80];
 
 	json_array_append_new(events,
 		json_pack("{s:s, s:s, s:s, s:s, s:f, s:s, s:s, s:s}",
@@ -347,17 +415,10 @@ static json_t *events_json(const struct oeb *o, bool all)
 			  "identifier", "messagecenter.events", "sample_rate", o->cfg.event_rate,
 			  "type", "string", "source_processor", "Message Center",
 			  "stream_name", o->event_stream));
-	if (!o->ttl_live && !all)
-		return events;
-	snprintf(folder, sizeof(folder), SOURCE "%s/TTL/", o->event_stream);
-	json_array_append_new(events,
-		json_pack("{s:s, s:s, s:s, s:s, s:f, s:s, s:s, s:s, s:i}",
-			  "folder_name", folder, "channel_name", o->ttl_name,
-			  "description",
-			  "Inputs (lines 1-8), buttons (9-14), ports D to A on (17-20)",
-			  "identifier", "onix.digital", "sample_rate", o->cfg.event_rate,
-			  "type", "int16", "source_processor", SOURCE_NAME,
-			  "stream_name", o->event_stream, "initial_state", 0));
+	if (o->ttl_live || all)
+		json_array_append_new(events, ttl_json(o));
+	if (o->stim_live || all)
+		json_array_append_new(events, stim_json(o));
 	return events;
 }
 
@@ -386,6 +447,10 @@ static void note_live(struct oeb *o)
 	}
 	if (!o->ttl_live && o->ttl[TTL_STATES].published) {
 		o->ttl_live = true;
+		o->changed = true;
+	}
+	if (!o->stim_live && o->stim[STIM_TEXT].published) {
+		o->stim_live = true;
 		o->changed = true;
 	}
 }
@@ -464,6 +529,26 @@ int oeb_message(struct oeb *o, const char *text, int64_t sample, double time)
 	if (append(o, &o->msg[MSG_TIMES], &time, 1) ||
 	    append(o, &o->msg[MSG_SAMPLES], &sample, 1) || append(o, &o->msg[MSG_TEXT], row, 1))
 		return fail(o, "cannot write a message");
+	return 0;
+}
+
+int oeb_stim(struct oeb *o, const struct oeb_stim *e)
+{
+	const void *const row[STIM_COLUMNS] = {
+		[STIM_TIMES] = &e->time, [STIM_SAMPLES] = &e->sample,
+		[STIM_HUB_CLOCKS] = &e->hub_clock, [STIM_HUBS] = &e->hub,
+		[STIM_ORIGINS] = &e->origin, [STIM_RESULTS] = &e->result,
+		[STIM_DELAYS] = &e->delay, [STIM_SESSIONS] = &e->session,
+		[STIM_PROGRAMS] = e->program, [STIM_TEXT] = e->text,
+	};
+
+	if (closed(o))
+		return -1;
+	if (o->stim_dir < 0 && make_stim(o))
+		return -1;
+	for (int c = 0; c < STIM_COLUMNS; c++)
+		if (append(o, &o->stim[c], row[c], 1))
+			return fail(o, "cannot write a stimulation event");
 	return 0;
 }
 
@@ -576,7 +661,8 @@ static int sync_all(struct oeb *o)
 	for (unsigned int i = 0; i < o->n_streams; i++)
 		if (sync_columns(o->stream[i].col, STREAM_COLUMNS))
 			return fail(o, "cannot sync %s to the disk", o->stream[i].desc.name);
-	if (sync_columns(o->ttl, TTL_COLUMNS) || sync_columns(o->msg, MSG_COLUMNS))
+	if (sync_columns(o->ttl, TTL_COLUMNS) || sync_columns(o->msg, MSG_COLUMNS) ||
+	    sync_columns(o->stim, STIM_COLUMNS))
 		return fail(o, "cannot sync the events to the disk");
 	if (o->spikes >= 0 && fdatasync(o->spikes))
 		return fail(o, "cannot sync spikes.bin to the disk");
@@ -601,7 +687,8 @@ static int publish_all(struct oeb *o)
 	for (unsigned int i = 0; i < o->n_streams; i++)
 		if (publish_columns(o->stream[i].col, STREAM_COLUMNS))
 			return fail(o, "cannot write the headers of %s", o->stream[i].desc.name);
-	if (publish_columns(o->ttl, TTL_COLUMNS) || publish_columns(o->msg, MSG_COLUMNS))
+	if (publish_columns(o->ttl, TTL_COLUMNS) || publish_columns(o->msg, MSG_COLUMNS) ||
+	    publish_columns(o->stim, STIM_COLUMNS))
 		return fail(o, "cannot write the headers of the events");
 	return 0;
 }
@@ -620,8 +707,8 @@ static int journal_line(struct oeb *o)
 		n += snprintf(line + n, sizeof(line) - (size_t)n, " %s %" PRIu64,
 			      o->stream[i].desc.name, o->stream[i].col[DAT].rows);
 	n += snprintf(line + n, sizeof(line) - (size_t)n, " TTL %" PRIu64 " MessageCenter %" PRIu64
-		      " spikes.bin %" PRIu64, o->ttl[TTL_STATES].rows, o->msg[MSG_TEXT].rows,
-		      o->spike_bytes);
+		      " Stimulation %" PRIu64 " spikes.bin %" PRIu64, o->ttl[TTL_STATES].rows,
+		      o->msg[MSG_TEXT].rows, o->stim[STIM_TEXT].rows, o->spike_bytes);
 	n += snprintf(line + n, sizeof(line) - (size_t)n, " crc %08x\n",
 		      crc32c(0, line, (size_t)n));
 	if (oeb_pwrite(o->journal, line, (size_t)n, o->journal_bytes) || fdatasync(o->journal))
@@ -701,6 +788,8 @@ static int level_all(struct oeb *o)
 		ret |= level(o->ttl, TTL_COLUMNS);
 	if (o->msg[MSG_TEXT].fd >= 0)
 		ret |= level(o->msg, MSG_COLUMNS);
+	if (o->stim[STIM_TEXT].fd >= 0)
+		ret |= level(o->stim, STIM_COLUMNS);
 	return ret;
 }
 
@@ -722,11 +811,14 @@ static void close_all(struct oeb *o)
 		oeb_column_close(&o->ttl[c]);
 	for (int c = 0; c < MSG_COLUMNS; c++)
 		oeb_column_close(&o->msg[c]);
+	for (int c = 0; c < STIM_COLUMNS; c++)
+		oeb_column_close(&o->stim[c]);
 	for (unsigned int i = 0; i < o->n_side; i++)
 		close_fd(&o->side[i].fd);
 	o->n_side = 0;
 	close_fd(&o->ttl_dir);
 	close_fd(&o->msg_dir);
+	close_fd(&o->stim_dir);
 	close_fd(&o->spikes);
 	close_fd(&o->journal);
 	close_fd(&o->side_dir);

@@ -10,6 +10,7 @@
  *	continuous/ONIX-100.<stream>/	continuous.dat sample_numbers.npy timestamps.npy
  *	events/MessageCenter/		text.npy sample_numbers.npy timestamps.npy
  *	events/ONIX-100.<stream>/TTL/	states.npy ...; appears with the first edge
+ *	events/ONIX-100.<stream>/Stimulation/	text.npy ...; with the first trigger
  *	onirec/				journal meta.json gaps.csv spikes.bin ...
  *
  * Rules, each from a way in which readers were seen to fail:
@@ -40,6 +41,7 @@
 
 #define OEB_MAX_STREAMS	16
 #define OEB_SCALES	16
+#define OEB_GROUPS	16
 #define OEB_TEXT	128	/* bytes of a message, NUL padded */
 
 enum oeb_channel_type {		/* as in structure.oebin */
@@ -58,6 +60,9 @@ struct oeb_stream {
 	double bit_volts;	/* physical value of 1, in units */
 	double scale[OEB_SCALES];	/* of each channel instead, when scale[0] > 0 */
 	char units[8];		/* "uV" or "V" */
+	/* groups of neighbouring channels with a text behind the description; 0: none */
+	unsigned int group_channels;
+	char group[OEB_GROUPS][16];
 	enum oeb_channel_type type;
 };
 
@@ -68,6 +73,7 @@ struct oeb_config {
 	const char *event_stream;	/* stream that TTL edges are numbered on */
 	double event_rate;	/* its rate */
 	const char *ttl_name;	/* name of the TTL channel */
+	const char *ttl_lines;	/* what its lines are */
 	uint64_t reserve;	/* stop when the disk has less than this left */
 };
 
@@ -110,6 +116,19 @@ static inline size_t spike_record_bytes(unsigned int snippet)
 	return (offsetof(struct spike_record, wave) + snippet * sizeof(int16_t) + 7) & ~(size_t)7;
 }
 
+/* A stimulation trigger. */
+struct oeb_stim {
+	int64_t sample;
+	double time;
+	uint64_t hub_clock;
+	uint64_t session;	/* 0: not known */
+	uint32_t delay;		/* in periods of the sequencer */
+	uint16_t hub;
+	uint16_t origin, result;	/* as in the frame of the device; see TRIGGER_COMMANDED */
+	char program[64];	/* hash in hexadecimal, or "unknown" */
+	char text[OEB_TEXT];	/* the same for people */
+};
+
 struct oeb;
 
 /* Make the session folder and recording1. NULL and errno; @err has the sentence. */
@@ -137,6 +156,7 @@ int oeb_append(struct oeb *o, unsigned int s, const int16_t *frames, size_t n, u
 int oeb_ttl(struct oeb *o, unsigned int line, bool state, uint64_t word, int64_t sample,
 	    double time);
 int oeb_message(struct oeb *o, const char *text, int64_t sample, double time);
+int oeb_stim(struct oeb *o, const struct oeb_stim *e);
 /* The log of spikes: header at most once per recording, then whole records. */
 int oeb_spikes_begin(struct oeb *o, const struct spikes_header *h);
 int oeb_spikes(struct oeb *o, const void *records, size_t bytes);

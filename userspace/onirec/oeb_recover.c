@@ -80,10 +80,12 @@ struct part {
 	bool npy;
 };
 
+#define REPAIR_COLUMNS	10	/* most of a folder */
+
 /* Repair one folder. Rows, 0 when the folder or a file is not there, -1 errno. */
 static int64_t repair_folder(struct repair *r, const char *path, const struct part *parts, int n)
 {
-	struct oeb_column c[4];
+	struct oeb_column c[REPAIR_COLUMNS];
 	int64_t rows = 0;
 	int opened = 0;
 	int dir = openat(r->dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -198,6 +200,13 @@ static int repair_events(struct repair *r)
 		{ "text.npy", OEB_TEXT, true }, { "sample_numbers.npy", 8, true },
 		{ "timestamps.npy", 8, true },
 	};
+	static const struct part stim[REPAIR_COLUMNS] = {
+		{ "text.npy", OEB_TEXT, true }, { "programs.npy", 64, true },
+		{ "sessions.npy", 8, true }, { "delays.npy", 4, true },
+		{ "results.npy", 2, true }, { "origins.npy", 2, true }, { "hubs.npy", 2, true },
+		{ "hub_clocks.npy", 8, true }, { "sample_numbers.npy", 8, true },
+		{ "timestamps.npy", 8, true },
+	};
 	json_t *list = json_object_get(r->structure, "events");
 
 	for (size_t i = json_array_size(list); i-- > 0;) {
@@ -210,8 +219,12 @@ static int repair_events(struct repair *r)
 		if (!folder || !type)
 			continue;
 		snprintf(path, sizeof(path), "events/%s", folder);
-		rows = !strcmp(type, "string") ? repair_folder(r, path, msg, 3)
-					       : repair_folder(r, path, ttl, 4);
+		if (strcmp(type, "string"))
+			rows = repair_folder(r, path, ttl, 4);
+		else if (strstr(folder, "/Stimulation/"))
+			rows = repair_folder(r, path, stim, REPAIR_COLUMNS);
+		else
+			rows = repair_folder(r, path, msg, 3);
 		if (rows < 0)
 			return -1;
 		json_object_set_new(r->rows, folder, json_integer(rows));

@@ -25,6 +25,12 @@ enum rec_sink rec_sink_of(uint32_t id)
 		return REC_DIGITAL;
 	case ONIDEV_ID_MEMORY_MONITOR:
 		return REC_MEMORY;
+	case ONIDEV_ID_RHYTHM:
+		return REC_RHYTHM;
+	case ONIDEV_ID_RHS2116:
+		return REC_RHS2116;
+	case ONIDEV_ID_RHS2116_TRIGGER:
+		return REC_TRIGGER;
 	case ONIDEV_ID_LOAD_TESTER:
 		return REC_COUNTED;
 	default:
@@ -32,10 +38,12 @@ enum rec_sink rec_sink_of(uint32_t id)
 	}
 }
 
-static const char *hub_label(uint32_t addr, char buf[16])
+static const char *hub_label(const struct rec_device *d, char buf[16])
 {
-	uint32_t hub = ONIDEV_HUB(addr);
+	uint32_t hub = ONIDEV_HUB(d->addr);
 
+	if (d->sink == REC_RHYTHM)
+		return "AcqBoard";
 	if (!hub)
 		return "Breakout";
 	if (hub <= 2)
@@ -63,7 +71,7 @@ static int add_stream(struct rec *r, unsigned int device, const char *what)
 
 	if (r->n_stream == OEB_MAX_STREAMS)
 		return -1;
-	hub = hub_label(d->addr, buf);
+	hub = hub_label(d, buf);
 	snprintf(s->desc.name, sizeof(s->desc.name), "%s-%s", hub, what);
 	if (name_taken(r, s->desc.name))
 		snprintf(s->desc.name, sizeof(s->desc.name), "%s-%s-%x", hub, what, d->addr);
@@ -111,6 +119,55 @@ static int add_rhd2164(struct rec *r, unsigned int device)
 	return 0;
 }
 
+/*
+ * The DC amplifiers show the voltage at the contacts while current flows: whether a
+ * pulse was inside the compliance. Channel 17 is the mask of channels in recovery.
+ */
+static int add_rhs2116_dc(struct rec *r, unsigned int device)
+{
+	struct rec_dev *d = &r->dev[device];
+	struct oeb_stream *s;
+
+	d->aux = add_stream(r, device, "Rhs2116Dc");
+	if (d->aux < 0)
+		return -1;
+	s = &r->stream[d->aux].desc;
+	strcpy(s->prefix, "DC");
+	strcpy(s->units, "uV");
+	s->channels = REC_RHS2116_CHANNELS + 1;
+	s->bit_volts = 1;
+	for (int i = 0; i < REC_RHS2116_CHANNELS; i++)
+		s->scale[i] = REC_RHS2116_DC_UV;
+	s->type = OEB_AUX;
+	snprintf(s->description, sizeof(s->description),
+		 "RHS2116 DC amplifier, value = 512 - code; 17: bit mask of channels in recovery");
+	return 0;
+}
+
+static int add_rhs2116(struct rec *r, unsigned int device)
+{
+	struct rec_dev *d = &r->dev[device];
+	struct oeb_stream *s;
+
+	d->stream = add_stream(r, device, "Rhs2116");
+	if (d->stream < 0)
+		return -1;
+	s = &r->stream[d->stream].desc;
+	strcpy(s->prefix, "CH");
+	strcpy(s->units, "uV");
+	s->channels = REC_RHS2116_CHANNELS;
+	s->bit_volts = ONIDEV_RHD_UV_PER_CODE;
+	s->type = OEB_ELECTRODE;
+	snprintf(s->description, sizeof(s->description), "RHS2116 amplifier, value = code - 32768");
+	if (r->main_stream < 0)
+		r->main_stream = d->stream;
+	if (r->cfg.detect) {
+		r->stream[d->stream].spike_base = (int)r->spike_channels;
+		r->spike_channels += s->channels;
+	}
+	return r->cfg.aux ? add_rhs2116_dc(r, device) : 0;
+}
+
 static int add_analog(struct rec *r, unsigned int device)
 {
 	struct rec_dev *d = &r->dev[device];
@@ -130,31 +187,144 @@ static int add_analog(struct rec *r, unsigned int device)
 	return 0;
 }
 
+/* Port, connector line and half of the chip for each group of @channels. */
+static void name_sources(struct oeb_stream *s, const struct onidev_rhythm_layout *l,
+			 unsigned int channels)
+{
+	s->group_channels = channels;
+	for (unsigned int i = 0; i < l->streams; i++) {
+		char name[4];
+
+		snprintf(s->group[i], sizeof(s->group[i]), "port %s",
+			 onidev_rhythm_source_name(l->source[i], name));
+	}
+	s->channels = l->streams * channels;
+}
+
+/*
+ * The pass band of the detector goes with the rate; below a third of the 30 kHz that it
+ * is made for there are no spikes left in it.
+ */
+#define LEAST_DETECT_HZ	10000
+
+static int add_rhythm_amplifiers(struct rec *r, unsigned int device)
+{
+	struct rec_dev *d = &r->dev[device];
+	struct oeb_stream *s;
+
+	d->stream = add_stream(r, device, "Rhythm");
+	if (d->stream < 0)
+		return -1;
+	s = &r->stream[d->stream].desc;
+	strcpy(s->prefix, "CH");
+	strcpy(s->units, "uV");
+	s->bit_volts = ONIDEV_RHD_UV_PER_CODE;
+	s->type = OEB_ELECTRODE;
+	snprintf(s->description, sizeof(s->description), "RHD2000 amplifier, value = code - 32768");
+	name_sources(s, &d->d.rhythm, ONIDEV_RHYTHM_CHANNELS);
+	if (r->main_stream < 0)
+		r->main_stream = d->stream;
+	if (r->cfg.detect && s->rate_hz >= LEAST_DETECT_HZ) {
+		r->stream[d->stream].spike_base = (int)r->spike_channels;
+		r->spike_channels += s->channels;
+	}
+	return 0;
+}
+
+/* What they mean depends on the commands that somebody has given the chips. */
+static int add_rhythm_aux(struct rec *r, unsigned int device)
+{
+	struct rec_dev *d = &r->dev[device];
+	struct oeb_stream *s;
+
+	d->aux = add_stream(r, device, "RhythmAux");
+	if (d->aux < 0)
+		return -1;
+	s = &r->stream[d->aux].desc;
+	strcpy(s->prefix, "AUX");
+	strcpy(s->units, "V");
+	s->bit_volts = ONIDEV_RHD_AUX_V_PER_CODE;
+	s->type = OEB_AUX;
+	snprintf(s->description, sizeof(s->description), "RHD2000 result of an auxiliary command "
+		 "(3 each sample), value = code - 32768; of an input: add 1.2255232 V");
+	name_sources(s, &d->d.rhythm, ONIDEV_RHYTHM_AUX);
+	return 0;
+}
+
+static int add_rhythm_inputs(struct rec *r, unsigned int device)
+{
+	struct rec_dev *d = &r->dev[device];
+	struct oeb_stream *s;
+
+	d->adc = add_stream(r, device, "RhythmAnalogIn");
+	if (d->adc < 0)
+		return -1;
+	s = &r->stream[d->adc].desc;
+	strcpy(s->prefix, "AI");
+	strcpy(s->units, "V");
+	s->channels = ONIDEV_RHYTHM_ADCS;
+	s->bit_volts = 10.0 / 65536;
+	s->type = OEB_ADC;
+	snprintf(s->description, sizeof(s->description), "%s",
+		 d->d.board == ONIDEV_HUB_ACQ_GEN3 ?
+		 "Acquisition Board analog input, value = 32767 - code: add 0.00015 V" :
+		 "Acquisition Board analog input, value = code - 32768: add -0.4096 V");
+	return 0;
+}
+
+static int add_rhythm(struct rec *r, unsigned int device)
+{
+	struct rec_dev *d = &r->dev[device];
+
+	/* samples are numbered, so the clock is not needed to find gaps */
+	d->period = 0;
+	r->ttl_lines = "TTL inputs (lines 1-16), TTL outputs (17-32)";
+	if (d->d.rhythm.streams && add_rhythm_amplifiers(r, device))
+		return -1;
+	if (d->d.rhythm.streams && r->cfg.aux && add_rhythm_aux(r, device))
+		return -1;
+	if (add_rhythm_inputs(r, device))
+		return -1;
+	if (d->stream < 0)
+		d->stream = d->adc;
+	return 0;
+}
+
 static int layout(struct rec *r, const struct rec_device *devices, unsigned int n)
 {
 	if (n > REC_MAX_DEVICES) {
 		errno = E2BIG;
 		return -1;
 	}
+	for (unsigned int i = 0; i < 256; i++)
+		r->late_blanks |= r->cfg.silent[i] && r->triggers.kernel;
 	r->main_stream = -1;
+	r->ttl_lines = "Inputs (lines 1-8), buttons (9-14), ports D to A on (17-20)";
 	r->n_dev = n;
 	for (unsigned int i = 0; i < n; i++) {
 		struct rec_dev *d = &r->dev[i];
 		int ret = 0;
 
 		d->d = devices[i];
-		d->stream = d->aux = -1;
+		d->stream = d->aux = d->adc = -1;
 		d->period = d->d.rate_hz > 0 && d->d.hub_hz > 0 ? d->d.hub_hz / d->d.rate_hz : 0;
 		r->by_addr[d->d.addr & 0xffff] = (uint8_t)(i + 1);
 		if (d->d.sink == REC_RHD2164)
 			ret = add_rhd2164(r, i);
+		else if (d->d.sink == REC_RHS2116)
+			ret = add_rhs2116(r, i);
+		else if (d->d.sink == REC_TRIGGER)
+			r->n_trigger++;
 		else if (d->d.sink == REC_ANALOG)
 			ret = add_analog(r, i);
+		else if (d->d.sink == REC_RHYTHM)
+			ret = add_rhythm(r, i);
 		if (ret) {
 			errno = E2BIG;
 			return -1;
 		}
 	}
+	r->late_blanks |= r->n_trigger > 0;
 	if (r->main_stream < 0 && r->n_stream)
 		r->main_stream = 0;
 	snprintf(r->event_stream, sizeof(r->event_stream), "%s",
@@ -192,6 +362,7 @@ struct rec *rec_open(const struct rec_config *cfg, struct source *src,
 	}
 	r->cfg = *cfg;
 	r->src = src;
+	r->triggers.kernel = src->ops->stim_event;
 	snprintf(r->session, sizeof(r->session), "%s", cfg->session);
 	r->cfg.session = r->session;
 	r->cfg.about = json_incref(cfg->about);
@@ -336,6 +507,8 @@ void rec_free(struct rec *r)
 	pool_free(r);
 	pthread_mutex_destroy(&r->plock);
 	json_decref(r->cfg.about);
+	json_decref(r->audit_start);
+	json_decref(r->audit_end);
 	json_decref(r->summary);
 	free(r);
 }

@@ -21,6 +21,7 @@
 
 #include "source.h"
 #include "spike.h"
+#include "trigger.h"
 
 #define REC_MAX_DEVICES	64
 #define REC_NAME	48
@@ -35,6 +36,9 @@ enum rec_sink {
 	REC_ANALOG,		/* breakout analog inputs */
 	REC_DIGITAL,		/* TTL events */
 	REC_MEMORY,		/* onirec/buffer.csv */
+	REC_RHS2116,		/* amplifier stream, stream of the DC amplifiers */
+	REC_TRIGGER,		/* stimulation events, frames.csv; blanks */
+	REC_RHYTHM,		/* amplifier, aux and analog streams, TTL events */
 	REC_OTHER,		/* onirec/frames.csv, payload in hex */
 };
 
@@ -48,10 +52,19 @@ struct rec_device {
 	double hub_hz;		/* 0: not known */
 	double volts_per_code[ONIDEV_ANALOG_CHANNELS];	/* REC_ANALOG */
 	uint32_t memory_words;	/* REC_MEMORY: total */
+	struct onidev_rhythm_layout rhythm;	/* REC_RHYTHM: what is in a frame */
+	uint32_t board;		/* REC_RHYTHM: hardware id of hub 0, for the scale */
 };
 
 /* What frames of a device id become unless told otherwise. */
 enum rec_sink rec_sink_of(uint32_t id);
+
+/* Whose channels a trigger makes blind for spikes. */
+enum rec_blank {
+	REC_BLANK_HEADSTAGE,	/* those of the headstage that stimulates */
+	REC_BLANK_ALL,
+	REC_BLANK_NONE,
+};
 
 struct rec_config {
 	const char *session;		/* folder to make */
@@ -70,6 +83,15 @@ struct rec_config {
 	unsigned int channel_rate, stream_rate;	/* spikes per second, 0: no limit */
 	unsigned int n_pre, n_post;
 	double prime_seconds;		/* see spike.h */
+	enum rec_blank blank;
+	double blank_pre_us, blank_post_us;	/* before a trigger, after the train's end */
+	double train_us;		/* of trains whose length nobody has told */
+	double fire_us;			/* from FIRE to the begin, where nothing reports that */
+	bool silent[256];		/* hubs whose stimulator reports no trains */
+	struct trigger_train trains[TRIGGER_TRAINS];	/* at least so long */
+	unsigned int n_trains;
+	const char *audit_head;		/* where oni-auditd publishes (audit/publish.h); NULL */
+	const char *audit_bus;		/* of this controller, for that */
 	json_t *about;			/* put into meta.json; may be NULL */
 };
 
@@ -101,7 +123,7 @@ struct rec;
 /*
  * Make the recording folder, before the acquisition is started.
  * NULL, errno, and a sentence in @err. @src, the strings and @devices stay the
- * caller's; @src must outlive the recorder.
+ * caller's; @src and the strings about the audit log must outlive the recorder.
  */
 struct rec *rec_open(const struct rec_config *cfg, struct source *src,
 		     const struct rec_device *devices, unsigned int n_devices,

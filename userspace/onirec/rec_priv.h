@@ -15,11 +15,20 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "../audit/publish.h"
 #include "oeb.h"
 #include "queue.h"
 #include "rec.h"
 
+#define REC_RHS2116_CHANNELS	16
+#define REC_RHS2116_DC_UV	19230.0	/* of a code, inverted */
+
 #define CHUNK_SECONDS	0.1	/* of samples in a chunk; nothing waits longer */
+/*
+ * Where there is a stimulation trigger, the detector keeps each chunk back until the next
+ * one of its stream is there: so a trigger may be read up to a chunk after the data that it
+ * disturbs. It makes spikes 0.1 s later.
+ */
 #define QUEUE_ENTRIES	4096
 
 /* Rows of one stream on their way. Shared by writer and detector: counted. */
@@ -61,9 +70,15 @@ struct rec_stream {
 
 struct rec_dev {
 	struct rec_device d;
-	int stream, aux;	/* indices in rec.stream; -1 */
-	double period;		/* hub ticks between frames; 0: on events */
-	uint64_t frames, bytes, lost, gaps, backward;
+	/*
+	 * Indices in rec.stream; -1. Those of a device have the same rows. Of Rhythm
+	 * @adc is @stream when there are no amplifiers.
+	 */
+	int stream, aux, adc;
+	double period;		/* hub ticks between frames; 0: not a measure of gaps */
+	uint32_t last_sample;	/* REC_RHYTHM: number in its last good frame */
+	bool have_sample;
+	uint64_t frames, bytes, lost, gaps, backward, damaged;
 	uint64_t recorded;
 	uint64_t first_clock, last_clock;
 	uint64_t first_hub, last_hub;
@@ -93,6 +108,7 @@ enum msg_type {
 	MSG_SIDE,		/* text, freed by the writer */
 	MSG_EDGES,
 	MSG_SPIKE_RECORDS,
+	MSG_STIM,		/* struct oeb_stim */
 	MSG_NEXT,		/* begin recording<R+1> */
 	MSG_END,
 };
@@ -105,8 +121,19 @@ struct msg {
 	size_t len;		/* bytes, or number of edges */
 };
 
+/* Intervals on their way from the reader to the detector. */
+struct blank_list {
+	pthread_mutex_t lock;	/* the rest */
+	struct {
+		uint64_t from, to;
+	} *v;
+	size_t n, room;
+};
+
 struct detector_stream {
 	struct rec *r;
+	struct blank_list blanks;
+	struct chunk *held;	/* waits for the next one; NULL */
 	struct spike_detector *d;
 	unsigned int stream;
 	unsigned int prime_frames;
@@ -125,6 +152,7 @@ struct rec {
 	unsigned int n_stream;
 	int main_stream;		/* TTL edges are numbered on it; -1 */
 	char event_stream[REC_NAME];
+	const char *ttl_lines;		/* what they are, static */
 	double event_rate;
 
 	struct pool pool;
@@ -142,7 +170,7 @@ struct rec {
 	atomic_uint_fast64_t written;
 
 	/* reader */
-	struct text text[4];
+	struct text text[6];
 	unsigned int n_text;
 	struct edge edges[MAX_EDGES];
 	unsigned int n_edges;
@@ -153,6 +181,10 @@ struct rec {
 	uint64_t flushed_ns, fit_ns;
 	uint64_t frames, unknown, desyncs, desync_bytes, last_clock;
 	uint64_t card_words, card_peak_words, card_total_words;
+	struct triggers triggers;
+	unsigned int n_trigger;		/* trigger devices */
+	bool late_blanks;		/* blanks may come after the data that they concern */
+	uint64_t triggers_seen, triggers_unknown, triggers_commanded, blanks_lost;
 	uint64_t unsearched;		/* frames the detector was not given */
 	struct onidev_stream_status status;
 	enum rec_end end;
@@ -174,6 +206,8 @@ struct rec {
 	uint64_t commit_ns, commit_bytes;
 	uint64_t rows_before[OEB_MAX_STREAMS];	/* in earlier recordings */
 	unsigned int recordings;
+	struct published audit;		/* as last written */
+	json_t *audit_start, *audit_end;	/* of this recording; NULL: not yet */
 	json_t *summary;
 	uint64_t start_mono_ns, start_real_ns;
 	char path[640];
@@ -204,9 +238,20 @@ int writer_open(struct rec *r, char *err, size_t errlen);
 /* detector.c */
 int detector_open(struct rec *r);
 void detector_close(struct rec *r);
+/* Reader: frames [from, to) of a stream will not be searched. false: no memory. */
+bool detector_blank(struct detector_stream *s, uint64_t from, uint64_t to);
 void *detector_main(void *arg);
 /* Sentinel of the detector's queue. */
 extern struct chunk detector_end;
+/*
+ * audit.c, the owner of the files. Look, for meta.json; write that down, once there is a
+ * file; write down what has changed; the end, when @seq, the last event seen, is in the
+ * log (for 2 s at most). -1: a file cannot be written.
+ */
+void audit_begins(struct rec *r);
+int audit_begun(struct rec *r);
+int audit_goes_on(struct rec *r);
+int audit_ends(struct rec *r, uint64_t seq);
 /* summary.c: meta.json while recording (fixed facts only), and at the end */
 json_t *summary_head(struct rec *r, const char *state);
 json_t *summary_json(struct rec *r, const char *state, const char *reason, const char *message);

@@ -16,6 +16,11 @@
 
 struct card {
 	struct source source;		/* first: the recorder's view */
+	struct source_ops ops;
+	/* events of the stimulators: their file, -1, and what was read ahead */
+	int stim_fd;
+	struct oni_stim_event stim[32];
+	size_t stim_pos, stim_len;	/* bytes */
 	struct onidev_controller *ctl;
 	struct onidev_stream *stream;
 	struct onidev_clock *clock;
@@ -23,6 +28,7 @@ struct card {
 	struct oni_info info;
 	struct rec_device dev[REC_MAX_DEVICES];
 	unsigned int n_dev;
+	bool silent[256];		/* as in struct rec_config */
 	uint32_t powered[CONFIG_PORTS];	/* ports this process switched on */
 	unsigned int n_powered;
 	bool running;

@@ -10,6 +10,7 @@
 #ifndef ONIREC_SOURCE_H
 #define ONIREC_SOURCE_H
 
+#include <linux/oni_stim.h>
 #include <onidev.h>
 
 struct source;
@@ -27,6 +28,11 @@ struct source_ops {
 	int (*fit)(struct source *s, struct onidev_clock_fit *fit);
 	/* Stop the acquisition; the reader then sees ONIDEV_WAIT_END. */
 	int (*stop)(struct source *s);
+	/*
+	 * What happens to the stimulators: 1: an event, 0: none now, -1: none will come.
+	 * NULL: there is no such thing here. Never waits.
+	 */
+	int (*stim_event)(struct source *s, struct oni_stim_event *event);
 };
 
 struct source {

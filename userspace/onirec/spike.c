@@ -130,6 +130,10 @@ struct pending {
 	uint16_t sigma;
 };
 
+struct blank {
+	uint64_t from, to;	/* sample numbers */
+};
+
 struct spike_detector {
 	struct spike_config cfg;
 	spike_fn fn;
@@ -140,7 +144,14 @@ struct spike_detector {
 	int64_t t;		/* frames taken */
 	uint64_t base;		/* sample number of frame 0 */
 	uint64_t next;		/* sample number expected */
-	bool started;
+	bool started;		/* the filter has frames; not in a blank */
+	bool fresh;		/* nothing before counts: not after a blank */
+	bool in_blank;
+	bool ended;		/* by spike_flush(): the next frame begins anew */
+
+	/* Ring: intervals that some frame to come may be in; the first look is ahead. */
+	struct blank *blank;
+	size_t blank_in, blank_out, blank_look;	/* ever put in, behind us, behind the first look */
 
 	int16_t *raw;		/* RAW_ROWS x ch */
 	int32_t *sum[MEANS];	/* SUM_ROWS x ch: history of the inner sums */
@@ -252,10 +263,12 @@ struct spike_detector *spike_new(const struct spike_config *cfg, spike_fn fn, vo
 	d->queue = calloc(d->queue_max, sizeof(*d->queue));
 	d->kept_max = cfg->prime_frames + KEPT_SPARE;
 	d->kept = malloc(d->kept_max * cfg->channels * sizeof(*d->kept));
+	d->blank = malloc(SPIKE_MAX_BLANKS * sizeof(*d->blank));
 	d->looks_max = cfg->prime_frames / NOISE_EVERY + 1;
 	d->looks = malloc(d->looks_max * cfg->channels * sizeof(*d->looks));
 	if (!ok || !d->raw || !d->hp || !d->mean || !d->z || !d->limit ||
-	    !d->hit || !d->repeat || !d->chan || !d->searching || !d->queue || !d->kept || !d->looks) {
+	    !d->hit || !d->repeat || !d->chan || !d->searching || !d->queue || !d->kept || !d->looks ||
+	    !d->blank) {
 		spike_free(d);
 		errno = ENOMEM;
 		return NULL;
@@ -284,6 +297,7 @@ void spike_free(struct spike_detector *d)
 	free(d->queue);
 	free(d->kept);
 	free(d->looks);
+	free(d->blank);
 	free(d);
 }
 
@@ -685,22 +699,31 @@ static void restart(struct spike_detector *d, const int16_t *first, uint64_t num
 	d->stream_tokens = (int64_t)d->cfg.stream_rate * d->cfg.rate_hz;
 	d->stream_tokens_at = 0;
 	d->started = true;
+	d->fresh = false;
 }
 
-/* Frames that follow each other, noise known. */
-static void run(struct spike_detector *d, const int16_t *frames, size_t n)
+/* After a blank: everything anew but what the rate limits have counted. */
+static void resume(struct spike_detector *d, const int16_t *first, uint64_t number)
 {
-	int32_t sign = polarity_sign(d->cfg.polarity);
-
-	for (size_t i = 0; i < n; i++) {
-		filter_frame(d, frames + i * d->cfg.channels);
-		detect_frame(d, sign);
-		d->t++;
-		if (d->n_queue)
-			emit_due(d, d->t - 1, d->t - 1);
+	filter_restart(d, first);
+	d->base = number;
+	d->n_searching = 0;
+	d->n_queue = 0;
+	for (unsigned int c = 0; c < d->cfg.channels; c++) {
+		d->chan[c].search_end = -1;
+		d->chan[c].locked = 0;
+		d->chan[c].tokens_at = 0;
 	}
-	d->next += n;
-	d->st.frames += n;
+	d->stream_tokens_at = 0;
+	d->started = true;
+}
+
+/* Is frame @number in an interval? @at: the first one that is not behind us. */
+static bool in_blank(const struct spike_detector *d, size_t *at, uint64_t number)
+{
+	while (*at < d->blank_in && d->blank[*at % SPIKE_MAX_BLANKS].to <= number)
+		(*at)++;
+	return *at < d->blank_in && d->blank[*at % SPIKE_MAX_BLANKS].from <= number;
 }
 
 /*
@@ -713,7 +736,10 @@ static void drain(struct spike_detector *d)
 	int64_t end = d->t;
 	int64_t last = end - 1;
 
-	if (!d->started || !end)
+	if (!d->started)
+		return;
+	d->started = false;
+	if (!end)
 		return;
 	memcpy(d->repeat, raw_row(d, last), d->ch * sizeof(*d->repeat));
 	for (int i = 0; i < SPIKE_DELAY; i++) {
@@ -725,7 +751,36 @@ static void drain(struct spike_detector *d)
 		queue_spike(d, d->searching[i]);
 	d->n_searching = 0;
 	emit_due(d, INT64_MAX, last);
-	d->started = false;
+}
+
+/* Frames that follow each other, noise known. */
+static void run(struct spike_detector *d, const int16_t *frames, size_t n)
+{
+	int32_t sign = polarity_sign(d->cfg.polarity);
+
+	for (size_t i = 0; i < n; i++, d->next++) {
+		const int16_t *frame = frames + i * d->cfg.channels;
+
+		if (in_blank(d, &d->blank_out, d->next)) {
+			if (!d->in_blank)
+				d->st.blanks++;
+			d->in_blank = true;
+			d->st.blanked++;
+			drain(d);
+			continue;
+		}
+		d->in_blank = false;
+		if (!d->started && d->fresh)
+			restart(d, frame, d->next);
+		else if (!d->started)
+			resume(d, frame, d->next);
+		filter_frame(d, frame);
+		detect_frame(d, sign);
+		d->t++;
+		if (d->n_queue)
+			emit_due(d, d->t - 1, d->t - 1);
+	}
+	d->st.frames += n;
 }
 
 static int16_t *kept_frame(const struct spike_detector *d, size_t i)
@@ -733,15 +788,31 @@ static int16_t *kept_frame(const struct spike_detector *d, size_t i)
 	return d->kept + i % d->kept_max * d->cfg.channels;
 }
 
-/* First look at a frame: only its noise. */
-static void look(struct spike_detector *d, const int16_t *frame)
+/* First look at a frame: only its noise, and only outside the blanks. */
+static void look(struct spike_detector *d, const int16_t *frame, uint64_t number)
 {
+	if (in_blank(d, &d->blank_look, number)) {
+		d->started = false;
+		return;
+	}
+	if (!d->started) {
+		filter_restart(d, frame);
+		d->started = true;
+	}
 	filter_frame(d, frame);
 	if (++d->t <= 2 * SPIKE_DELAY || d->t % NOISE_EVERY || d->n_looks == d->looks_max)
 		return;
 	for (unsigned int c = 0; c < d->cfg.channels; c++)
 		d->looks[c * d->looks_max + d->n_looks] = abs(d->z[c]);
 	d->n_looks++;
+}
+
+/* The next frame has this number, and nothing before it counts. */
+static void begin_at(struct spike_detector *d, uint64_t number)
+{
+	d->started = false;
+	d->fresh = true;
+	d->next = number;
 }
 
 /* Know the noise of the frames kept so far; the second look begins. */
@@ -767,7 +838,7 @@ static void prime(struct spike_detector *d)
 	free(d->looks);
 	d->looks = NULL;
 	d->primed = true;
-	restart(d, d->kept, d->kept_base);
+	begin_at(d, d->kept_base);
 }
 
 /* Second look at up to @n kept frames; the memory goes with the last of them. */
@@ -810,10 +881,8 @@ static size_t keep(struct spike_detector *d, const int16_t *frames, size_t n, ui
 {
 	size_t room = d->primed ? KEPT_SPARE : d->cfg.prime_frames - d->kept_in;
 
-	if (!d->kept_in) {
+	if (!d->kept_in)
 		d->kept_base = first;
-		restart(d, frames, first);
-	}
 	if (n > room)
 		n = room;
 	for (size_t i = 0; i < n; i++) {
@@ -822,7 +891,7 @@ static size_t keep(struct spike_detector *d, const int16_t *frames, size_t n, ui
 		memcpy(kept_frame(d, d->kept_in), frame, d->cfg.channels * sizeof(*frame));
 		d->kept_in++;
 		if (!d->primed)
-			look(d, frame);
+			look(d, frame, d->kept_base + d->kept_in - 1);
 	}
 	if (d->primed)
 		catch_up(d, 2 * n);
@@ -845,19 +914,44 @@ void spike_push(struct spike_detector *d, const int16_t *frames, size_t n, uint6
 	}
 	if (!n)
 		return;
-	if (d->started && first != d->next) {
+	if (d->primed && !d->ended && first != d->next) {
 		drain(d);
 		d->st.restarts++;
+		begin_at(d, first);
 	}
-	if (!d->started)
-		restart(d, frames, first);
+	if (d->ended)
+		begin_at(d, first);
+	d->ended = false;
 	run(d, frames, n);
+}
+
+void spike_blank(struct spike_detector *d, uint64_t from, uint64_t to)
+{
+	/* the first look is ahead of the other one, so what that has passed nobody needs */
+	size_t waiting = d->blank_in - d->blank_out;
+	struct blank *last = waiting ? &d->blank[(d->blank_in - 1) % SPIKE_MAX_BLANKS] : NULL;
+
+	if (to <= from)
+		return;
+	if (d->primed && !d->ended && d->next > from)
+		d->st.late += (d->next < to ? d->next : to) - from;
+	if (last && from < last->from)
+		from = last->from;
+	if (to <= from)
+		return;
+	if (last && (from <= last->to || waiting == SPIKE_MAX_BLANKS)) {
+		if (to > last->to)
+			last->to = to;
+		return;
+	}
+	d->blank[d->blank_in++ % SPIKE_MAX_BLANKS] = (struct blank){ .from = from, .to = to };
 }
 
 void spike_flush(struct spike_detector *d)
 {
 	finish_kept(d);
 	drain(d);
+	d->ended = true;
 }
 
 void spike_get_stats(const struct spike_detector *d, struct spike_stats *st)

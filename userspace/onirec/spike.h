@@ -68,6 +68,9 @@ struct spike_stats {
 	uint64_t spikes;	/* given to the callback */
 	uint64_t guarded;	/* found, but held back by a rate limit */
 	uint64_t restarts;	/* after gaps */
+	uint64_t blanked;	/* frames of these that were not searched */
+	uint64_t blanks;	/* intervals of them */
+	uint64_t late;		/* frames to be blanked that had been searched already */
 };
 
 struct spike_detector;
@@ -82,6 +85,18 @@ void spike_free(struct spike_detector *d);
  * the end, the filter starts anew, the noise estimate is kept.
  */
 void spike_push(struct spike_detector *d, const int16_t *frames, size_t n, uint64_t first);
+
+/*
+ * Frames [from, to) are disturbed from outside: no spike is searched in them, no noise
+ * measured, and the filter does not see them. What is pending before @from is finished as
+ * at the end, with a snippet that is padded; the filter starts anew at @to; the noise
+ * estimate and the rate limits go on. To be told before the frame @from is pushed: what
+ * was already pushed is searched, and counted as late. Intervals may overlap, but begin in
+ * ascending order; one that begins earlier is cut to where the last one began. When more
+ * than SPIKE_MAX_BLANKS wait, the last two become one with all that is between them.
+ */
+#define SPIKE_MAX_BLANKS	16384
+void spike_blank(struct spike_detector *d, uint64_t from, uint64_t to);
 
 /* The end: finish what is pending, as if the last frame had been repeated. */
 void spike_flush(struct spike_detector *d);

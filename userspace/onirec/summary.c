@@ -17,6 +17,9 @@ static const char *const sinks[] = {
 	[REC_ANALOG] = "continuous",
 	[REC_DIGITAL] = "ttl",
 	[REC_MEMORY] = "buffer.csv",
+	[REC_RHS2116] = "continuous",
+	[REC_TRIGGER] = "stimulation",
+	[REC_RHYTHM] = "continuous",
 	[REC_OTHER] = "frames.csv",
 };
 
@@ -57,6 +60,7 @@ static json_t *devices_json(const struct rec *r)
 		json_object_set_new(j, "lost", num(d->lost));
 		json_object_set_new(j, "gaps", num(d->gaps));
 		json_object_set_new(j, "hub_clock_steps_back", num(d->backward));
+		json_object_set_new(j, "damaged", num(d->damaged));
 		json_object_set_new(j, "bytes", num(d->bytes));
 		json_object_set_new(j, "first_clock", num(d->first_clock));
 		json_object_set_new(j, "last_clock", num(d->last_clock));
@@ -64,6 +68,16 @@ static json_t *devices_json(const struct rec *r)
 		json_object_set_new(j, "last_hub_clock", num(d->last_hub));
 		json_array_append_new(list, j);
 	}
+	return list;
+}
+
+/* Where groups of neighbouring channels come from, in order. */
+static json_t *sources_json(const struct oeb_stream *s)
+{
+	json_t *list = json_array();
+
+	for (unsigned int g = 0; g < s->channels / s->group_channels; g++)
+		json_array_append_new(list, json_string(s->group[g]));
 	return list;
 }
 
@@ -78,6 +92,8 @@ static json_t *streams_json(const struct rec *r, bool counters)
 				      (int)s->desc.channels, "rate_hz", s->desc.rate_hz,
 				      "bit_volts", s->desc.bit_volts, "units", s->desc.units);
 
+		if (s->desc.group_channels)
+			json_object_set_new(j, "sources", sources_json(&s->desc));
 		if (counters) {
 			json_object_set_new(j, "first_sample", num(s->first));
 			json_object_set_new(j, "rows", num(rows_of(r, i)));
@@ -103,6 +119,8 @@ json_t *summary_head(struct rec *r, const char *state)
 	json_object_set_new(j, "streams", streams_json(r, false));
 	if (r->cfg.about)
 		json_object_set(j, "about", r->cfg.about);
+	json_object_set_new(j, "audit", json_pack("{s:O?, s:O?}", "start", r->audit_start, "end",
+						  r->audit_end));
 	return j;
 }
 
@@ -143,6 +161,9 @@ static json_t *spikes_json(const struct rec *r)
 		sum.spikes += st.spikes;
 		sum.guarded += st.guarded;
 		sum.restarts += st.restarts;
+		sum.blanked += st.blanked;
+		sum.blanks += st.blanks;
+		sum.late += st.late;
 		for (unsigned int c = 0; c < desc->channels; c++) {
 			json_array_append_new(count, num(spike_count(r->det[i].d, c)));
 			json_array_append_new(sigma, json_real(spike_sigma(r->det[i].d, c) *
@@ -153,13 +174,56 @@ static json_t *spikes_json(const struct rec *r)
 	json_object_set_new(j, "recorded", num(sum.spikes - r->spikes_dropped));
 	json_object_set_new(j, "dropped", num(r->spikes_dropped));
 	json_object_set_new(j, "guarded", num(sum.guarded));
-	json_object_set_new(j, "frames_searched", num(sum.frames));
+	json_object_set_new(j, "frames_searched", num(sum.frames - sum.blanked));
 	json_object_set_new(j, "frames_not_searched", num(r->unsearched));
+	json_object_set_new(j, "frames_blanked", num(sum.blanked));
+	json_object_set_new(j, "blanks", num(sum.blanks));
+	json_object_set_new(j, "frames_blanked_too_late", num(sum.late));
 	json_object_set_new(j, "restarts", num(sum.restarts));
 	json_object_set_new(j, "k", json_real(r->cfg.k));
 	json_object_set_new(j, "fixed_uv", json_real(r->cfg.fixed_uv));
 	json_object_set_new(j, "per_channel", count);
 	json_object_set_new(j, "sigma_uv", sigma);
+	return j;
+}
+
+/* Programs that were seen, and how long they are taken to be: see trigger_program_us(). */
+static json_t *programs_json(const struct rec *r)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < r->triggers.programs; i++) {
+		const struct trigger_program *p = &r->triggers.program[i];
+		double us = trigger_program_us(p, r->cfg.trains, r->cfg.n_trains);
+		char hex[TRIGGER_HASH_HEX + 1];
+		json_t *j;
+
+		trigger_hex(p->hash, hex);
+		j = json_pack("{s:s, s:i}", "hash", hex, "hub", (int)p->hub);
+		json_object_set_new(j, "loads", num(p->loads));
+		json_object_set_new(j, "triggers", num(p->triggers));
+		json_object_set_new(j, "kernel_ns", p->length_ns ? num(p->length_ns) : json_null());
+		json_object_set_new(j, "train_us", us < 0 ? json_null() : json_real(us));
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
+static json_t *stimulation_json(const struct rec *r)
+{
+	static const char *const blanks[] = { "headstage", "all", "none" };
+	json_t *j = json_pack("{s:i, s:b, s:s, s:f, s:f, s:f, s:f, s:o}", "devices", (int)r->n_trigger,
+			      "kernel_events", r->triggers.seq > 0, "blank", blanks[r->cfg.blank],
+			      "blank_pre_us", r->cfg.blank_pre_us, "blank_post_us",
+			      r->cfg.blank_post_us, "train_us", r->cfg.train_us, "fire_us",
+			      r->cfg.fire_us, "programs", programs_json(r));
+
+	json_object_set_new(j, "triggers", num(r->triggers_seen));
+	json_object_set_new(j, "trains_commanded", num(r->triggers_commanded));
+	json_object_set_new(j, "triggers_of_unknown_programs", num(r->triggers_unknown));
+	json_object_set_new(j, "trains_of_unknown_length", num(r->triggers.guessed));
+	json_object_set_new(j, "kernel_events_missed", num(r->triggers.missed));
+	json_object_set_new(j, "blanks_lost", num(r->blanks_lost));
 	return j;
 }
 
@@ -213,6 +277,7 @@ json_t *summary_json(struct rec *r, const char *state, const char *reason, const
 						 num(r->card_total_words * 4), "peak_bytes",
 						 num(r->card_peak_words * 4)));
 	json_object_set_new(j, "spikes", spikes_json(r));
+	json_object_set_new(j, "stimulation", stimulation_json(r));
 	json_object_set_new(j, "clock", clock_json(r));
 	json_object_set_new(j, "disk", disk_json(r));
 	return j;

@@ -66,9 +66,12 @@ static void spikes_header(struct rec *r, struct spikes_header *h)
 static int begin_recording(struct rec *r, const char *message, int64_t sample, double time)
 {
 	struct spikes_header h;
-	json_t *meta = summary_head(r, "recording");
-	int ret = oeb_meta(r->oeb, meta) || oeb_message(r->oeb, message, sample, time);
+	json_t *meta;
+	int ret;
 
+	audit_begins(r);
+	meta = summary_head(r, "recording");
+	ret = oeb_meta(r->oeb, meta) || oeb_message(r->oeb, message, sample, time) || audit_begun(r);
 	json_decref(meta);
 	if (!ret && r->n_det) {
 		spikes_header(r, &h);
@@ -89,6 +92,7 @@ int writer_open(struct rec *r, char *err, size_t errlen)
 		.event_stream = r->event_stream,
 		.event_rate = r->event_rate,
 		.ttl_name = "Digital inputs",
+		.ttl_lines = r->ttl_lines,
 		.reserve = r->cfg.reserve_bytes,
 	};
 	char ignored[400];
@@ -121,6 +125,9 @@ static void next_recording(struct rec *r)
 		sample = (int64_t)rows;
 		time = (double)rows / r->event_rate;
 	}
+	/* what the next one begins with is soon enough for its last events */
+	if (audit_ends(r, 0))
+		failed(r);
 	oeb_finish(r->oeb);
 	for (unsigned int i = 0; i < r->n_stream; i++)
 		r->rows_before[i] += oeb_rows(r->oeb, i);
@@ -140,6 +147,14 @@ static int write_edges(struct rec *r, const struct edge *e, size_t n)
 	return 0;
 }
 
+static int write_stim(struct rec *r, const struct oeb_stim *e, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (oeb_stim(r->oeb, &e[i]))
+			return -1;
+	return 0;
+}
+
 static int write_one(struct rec *r, const struct msg *m)
 {
 	switch (m->type) {
@@ -150,6 +165,8 @@ static int write_one(struct rec *r, const struct msg *m)
 		return oeb_side(r->oeb, m->name, m->head, m->data, m->len);
 	case MSG_EDGES:
 		return write_edges(r, m->data, m->len);
+	case MSG_STIM:
+		return write_stim(r, m->data, m->len);
 	case MSG_SPIKE_RECORDS:
 		return oeb_spikes(r->oeb, m->data, m->len);
 	case MSG_NEXT:
@@ -193,7 +210,7 @@ static void commit(struct rec *r)
 {
 	uint64_t t0 = now_ns(), took;
 
-	if (oeb_commit(r->oeb))
+	if (audit_goes_on(r) || oeb_commit(r->oeb))
 		failed(r);
 	r->commits++;
 	r->commit_ns = now_ns();
@@ -220,6 +237,9 @@ void *writer_main(void *arg)
 		if (!atomic_load(&r->disk_failed) && commit_due(r, now_ns()))
 			commit(r);
 	}
+	/* the reader has ended: nobody changes r->triggers any more */
+	if (!atomic_load(&r->disk_failed) && audit_ends(r, r->triggers.seq))
+		failed(r);
 	oeb_finish(r->oeb);
 	if (oeb_error(r->oeb)[0])
 		failed(r);
