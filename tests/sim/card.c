@@ -20,102 +20,21 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static void card_lock(struct card *c)
+void card_lock(struct card *c)
 {
 	pthread_mutex_lock(&c->turn);
 	pthread_mutex_lock(&c->lock);
 	pthread_mutex_unlock(&c->turn);
 }
 
-static void card_unlock(struct card *c)
+void card_unlock(struct card *c)
 {
 	pthread_mutex_unlock(&c->lock);
 }
 
-/* Something changed: the engine, if it waits, should look now. */
-static void card_kick(struct card *c)
+void card_kick(struct card *c)
 {
 	pthread_cond_signal(&c->kick);
-}
-
-/* ---- what the core needs, see riffa_ops ---- */
-
-static int op_dma_read(void *ctx, uint64_t addr, void *buf, size_t len)
-{
-	struct card *c = ctx;
-
-	if (!pci_bus_master(&c->pci))
-		return -EAGAIN;
-	return dma_read(&c->dma, addr, buf, len);
-}
-
-static int op_dma_write(void *ctx, uint64_t addr, const void *buf, size_t len)
-{
-	struct card *c = ctx;
-
-	if (!pci_bus_master(&c->pci))
-		return -EAGAIN;
-	return dma_write(&c->dma, addr, buf, len);
-}
-
-static int op_msi(void *ctx)
-{
-	struct card *c = ctx;
-	uint64_t one = 1;
-
-	if (!pci_msi_enabled(&c->pci))
-		return -ENODEV;
-	if (!pci_bus_master(&c->pci))
-		return -EAGAIN;
-	/* QEMU hands over the eventfd shortly after the guest enabled MSI. */
-	if (c->msi_fd < 0)
-		return -EBUSY;
-	return write(c->msi_fd, &one, sizeof(one)) == sizeof(one) ? 0 : -EBUSY;
-}
-
-static bool op_bus_master(void *ctx)
-{
-	struct card *c = ctx;
-
-	return pci_bus_master(&c->pci);
-}
-
-static const void *op_peek(void *ctx, unsigned int ch, size_t *words)
-{
-	struct card *c = ctx;
-
-	return controller_peek(&c->ctl, ch, words);
-}
-
-static void op_take(void *ctx, unsigned int ch, size_t words)
-{
-	struct card *c = ctx;
-
-	controller_take(&c->ctl, ch, words);
-}
-
-static void op_end(void *ctx, unsigned int ch, uint32_t words)
-{
-	struct card *c = ctx;
-
-	controller_end(&c->ctl, ch, words);
-}
-
-static size_t op_data(void *ctx, unsigned int ch, uint32_t offset,
-		      const uint32_t *words, size_t n)
-{
-	struct card *c = ctx;
-
-	return controller_data(&c->ctl, ch, offset, words, n);
-}
-
-static void op_reset_out(void *ctx)
-{
-	struct card *c = ctx;
-
-	if (c->cfg.log)
-		fprintf(c->cfg.log, "core reset by an access to INFO\n");
-	controller_core_reset(&c->ctl);
 }
 
 /* ---- what the model needs, see model_env ---- */
@@ -144,8 +63,9 @@ static uint32_t env_total(void *ctx)
 static struct model *make_model(struct card *c, char *err, size_t errlen)
 {
 	struct model_env env = {
-		.ctx = c, .emit = env_emit,
+		.ctx = c, .board = c->cfg.board, .emit = env_emit,
 		.fifo_used_words = env_used, .fifo_total_words = env_total,
+		.stim = &c->stim,
 	};
 	struct model *m = model_new(&env);
 	const char *eq;
@@ -154,6 +74,7 @@ static struct model *make_model(struct card *c, char *err, size_t errlen)
 
 	if (!m) {
 		snprintf(err, errlen, "cannot create the device model: %s", strerror(errno));
+		errno = ENOMEM;
 		return NULL;
 	}
 	for (i = 0; i < c->cfg.options; i++) {
@@ -172,13 +93,14 @@ static struct model *make_model(struct card *c, char *err, size_t errlen)
 	if (i == c->cfg.options)
 		return m;
 	model_free(m);
+	errno = EINVAL;
 	return NULL;
 }
 
 /* ---- life of the card ---- */
 
 /* The options were accepted once, so only a lack of memory can fail here. */
-static void power_on(struct card *c)
+void card_power_on(struct card *c)
 {
 	char err[256];
 	struct model *m;
@@ -191,16 +113,20 @@ static void power_on(struct card *c)
 	}
 	c->model = m;
 	fifo_discard(&c->fifo);
-	pci_reset(&c->pci);
-	riffa_power_on(&c->riffa);
 	controller_power_on(&c->ctl, m);
+	c->link->power_on(c);
 	c->stalled = false;
 	c->touched = false;
 }
 
 static bool frames_held(const struct card *c)
 {
-	return fifo_used(&c->fifo) != 0;
+	unsigned int i;
+
+	for (i = 0; i < c->fifo.devices; i++)
+		if (fifo_held(&c->fifo.dev[i]))
+			return true;
+	return false;
 }
 
 static void on_event(void *ctx, enum controller_event event)
@@ -221,13 +147,13 @@ static void on_event(void *ctx, enum controller_event event)
 	}
 }
 
-/* Power goes away or the slot is reset: the account of the run ends here. */
-static void cut_run(struct card *c, const char *reason)
+void card_cut_run(struct card *c, const char *reason)
 {
-	bool running = c->ctl.reg[REG_RUNNING];
+	bool running = c->ctl.reg[REG_RUNNING] || c->ctl.run_on;
 
 	if (running) {
 		c->ctl.reg[REG_RUNNING] = 0;
+		c->ctl.run_on = false;
 		model_run(c->model, 0);
 	}
 	if (running || frames_held(c))
@@ -251,7 +177,7 @@ static void *engine(void *arg)
 		more = false;
 		if (c->attached) {
 			more = controller_step(&c->ctl, now);
-			more |= riffa_step(&c->riffa, now);
+			more |= c->link->step(c, now);
 		}
 		if (!more) {
 			now += c->ctl.reg[REG_RUNNING] ? RUN_WAIT_NS : IDLE_WAIT_NS;
@@ -263,158 +189,6 @@ static void *engine(void *arg)
 	}
 	card_unlock(c);
 	return NULL;
-}
-
-/* ---- callbacks of the vfio-user server ---- */
-
-static void vfu_config_read(void *ctx, uint64_t off, void *buf, size_t len)
-{
-	struct card *c = ctx;
-
-	card_lock(c);
-	pci_read(&c->pci, off, buf, len);
-	card_unlock(c);
-}
-
-static void vfu_config_write(void *ctx, uint64_t off, const void *buf, size_t len)
-{
-	struct card *c = ctx;
-
-	card_lock(c);
-	pci_write(&c->pci, off, buf, len);
-	card_kick(c);
-	card_unlock(c);
-}
-
-/* The core answers one word; wider reads get it, then ones. */
-static void vfu_bar_read(void *ctx, uint64_t off, void *buf, size_t len)
-{
-	struct card *c = ctx;
-	uint32_t val;
-
-	card_lock(c);
-	c->touched = true;
-	val = riffa_read(&c->riffa, (uint32_t)off % RIFFA_BAR_SIZE, len);
-	if (c->cfg.trace && c->cfg.log)
-		fprintf(c->cfg.log, "R%zu 0x%03" PRIx64 " 0x%08x\n", len, off, val);
-	card_kick(c);
-	card_unlock(c);
-	memset(buf, 0xff, len);
-	memcpy(buf, &val, len < sizeof(val) ? len : sizeof(val));
-}
-
-static void vfu_bar_write(void *ctx, uint64_t off, const void *buf, size_t len)
-{
-	struct card *c = ctx;
-	uint32_t val = 0;
-
-	memcpy(&val, buf, len < sizeof(val) ? len : sizeof(val));
-	card_lock(c);
-	c->touched = true;
-	if (c->cfg.trace && c->cfg.log)
-		fprintf(c->cfg.log, "W%zu 0x%03" PRIx64 " 0x%08x\n", len, off, val);
-	riffa_write(&c->riffa, (uint32_t)off % RIFFA_BAR_SIZE, len, val);
-	card_kick(c);
-	card_unlock(c);
-}
-
-static int vfu_dma_map(void *ctx, uint64_t iova, uint64_t size, int fd,
-		       uint64_t offset, uint32_t prot)
-{
-	struct card *c = ctx;
-	int err;
-
-	card_lock(c);
-	err = dma_map(&c->dma, iova, size, fd, offset, prot);
-	card_unlock(c);
-	return err;
-}
-
-static int vfu_dma_unmap(void *ctx, uint64_t iova, uint64_t size)
-{
-	struct card *c = ctx;
-	int err;
-
-	card_lock(c);
-	err = dma_unmap(&c->dma, iova, size);
-	card_unlock(c);
-	return err;
-}
-
-static void vfu_dma_unmap_all(void *ctx)
-{
-	struct card *c = ctx;
-
-	card_lock(c);
-	dma_unmap_all(&c->dma);
-	card_unlock(c);
-}
-
-static void set_msi_fd(struct card *c, int fd)
-{
-	if (c->msi_fd >= 0)
-		close(c->msi_fd);
-	c->msi_fd = fd;
-	card_kick(c);
-}
-
-static void vfu_msi_fd(void *ctx, int fd)
-{
-	struct card *c = ctx;
-
-	card_lock(c);
-	set_msi_fd(c, fd);
-	card_unlock(c);
-}
-
-static void vfu_msi_trigger(void *ctx)
-{
-	struct card *c = ctx;
-	uint64_t one = 1;
-
-	card_lock(c);
-	if (c->msi_fd >= 0 && write(c->msi_fd, &one, sizeof(one)) < 0 && c->cfg.log)
-		fprintf(c->cfg.log, "eventfd: %s\n", strerror(errno));
-	card_unlock(c);
-}
-
-static void vfu_reset(void *ctx)
-{
-	struct card *c = ctx;
-
-	card_lock(c);
-	cut_run(c, "reset");
-	if (c->touched)
-		power_on(c);
-	else
-		pci_reset(&c->pci);
-	card_unlock(c);
-}
-
-int card_serve(struct card *c, int sock)
-{
-	int err;
-
-	card_lock(c);
-	if (c->touched)
-		power_on(c);
-	c->attached = true;
-	card_kick(c);
-	card_unlock(c);
-
-	err = vfu_serve(&c->vfu, sock);
-
-	card_lock(c);
-	c->attached = false;
-	cut_run(c, "disconnect");
-	dma_unmap_all(&c->dma);
-	set_msi_fd(c, -1);
-	pci_reset(&c->pci);
-	riffa_power_on(&c->riffa);
-	/* The model is made anew when the next client comes: its state can be read till then. */
-	c->touched = true;
-	card_unlock(c);
-	return err;
 }
 
 /* ---- control interface ---- */
@@ -444,7 +218,7 @@ static uint64_t frames_lost(const struct card *c)
 	return sum;
 }
 
-static void print_counter(FILE *out, const char *key, uint64_t val)
+void card_print_counter(FILE *out, const char *key, uint64_t val)
 {
 	fprintf(out, "%s %" PRIu64 "\n", key, val);
 }
@@ -454,32 +228,30 @@ void card_status(struct card *c, FILE *out)
 	unsigned int i;
 
 	card_lock(c);
-	print_counter(out, "attached", c->attached);
-	print_counter(out, "stalled", c->stalled);
-	print_counter(out, "mmio_reads", c->riffa.stats.reads);
-	print_counter(out, "mmio_writes", c->riffa.stats.writes);
-	print_counter(out, "msis", c->riffa.stats.msis);
-	print_counter(out, "sg_lists", c->riffa.stats.lists);
-	print_counter(out, "info_resets", c->riffa.stats.resets);
-	print_counter(out, "resets", c->ctl.stats.resets);
-	print_counter(out, "running", c->ctl.reg[REG_RUNNING]);
-	print_counter(out, "run", c->ctl.run);
-	print_counter(out, "clock", c->ctl.clock);
-	print_counter(out, "block_words", c->ctl.block_words);
-	print_counter(out, "blocks", c->ctl.stats.blocks);
-	print_counter(out, "bytes", c->ctl.stats.bytes);
-	print_counter(out, "reg_reads", c->ctl.stats.reg_reads);
-	print_counter(out, "reg_writes", c->ctl.stats.reg_writes);
-	print_counter(out, "reg_nacks", c->ctl.stats.reg_nacks);
-	print_counter(out, "write_frames", c->ctl.stats.write_frames);
-	print_counter(out, "bad_write_frames", c->ctl.stats.bad_write_frames);
-	print_counter(out, "signal_lost", c->ctl.stats.signal_lost);
-	print_counter(out, "ram_used_bytes", fifo_used(&c->fifo));
-	print_counter(out, "ram_peak_bytes", c->fifo.peak);
-	print_counter(out, "ram_total_bytes", c->fifo.size);
-	print_counter(out, "frames_lost", frames_lost(c));
+	card_print_counter(out, "attached", c->attached);
+	card_print_counter(out, "stalled", c->stalled);
+	c->link->status(c, out);
+	card_print_counter(out, "resets", c->ctl.stats.resets);
+	card_print_counter(out, "running", c->ctl.reg[REG_RUNNING]);
+	card_print_counter(out, "run", c->ctl.run);
+	card_print_counter(out, "clock", c->ctl.clock);
+	card_print_counter(out, "blocks", c->ctl.stats.blocks);
+	card_print_counter(out, "bytes", c->ctl.stats.bytes);
+	card_print_counter(out, "reg_reads", c->ctl.stats.reg_reads);
+	card_print_counter(out, "reg_writes", c->ctl.stats.reg_writes);
+	card_print_counter(out, "reg_nacks", c->ctl.stats.reg_nacks);
+	card_print_counter(out, "write_frames", c->ctl.stats.write_frames);
+	card_print_counter(out, "write_frame_ns", c->ctl.stats.write_frame_ns);
+	card_print_counter(out, "bad_write_frames", c->ctl.stats.bad_write_frames);
+	card_print_counter(out, "signal_lost", c->ctl.stats.signal_lost);
+	card_print_counter(out, "ram_used_bytes", fifo_used(&c->fifo));
+	card_print_counter(out, "ram_peak_bytes", c->fifo.peak);
+	card_print_counter(out, "ram_total_bytes", c->fifo.size);
+	card_print_counter(out, "frames_lost", frames_lost(c));
 	print_devices(c, out);
-	print_counter(out, "violations", c->viol.total);
+	fault_status(c->faults, out);
+	card_print_counter(out, "excused", c->viol.excused);
+	card_print_counter(out, "violations", c->viol.total);
 	for (i = 0; i < VIOLATION_KINDS; i++)
 		if (c->viol.count[i])
 			fprintf(out, "violation.%s %" PRIu64 "\n", violation_name(i),
@@ -505,49 +277,78 @@ uint64_t card_violation_total(struct card *c)
 	return n;
 }
 
-void card_unplug(struct card *c)
+int card_unplug(struct card *c)
 {
-	vfu_disconnect(&c->vfu);
+	return c->link->unplug(c);
+}
+
+int card_plug(struct card *c)
+{
+	return c->link->plug ? c->link->plug(c) : -EOPNOTSUPP;
 }
 
 void card_shutdown(struct card *c)
 {
-	vfu_shutdown(&c->vfu);
+	c->link->shutdown(c);
+}
+
+int card_serve(struct card *c, int sock, enum card_protocol protocol)
+{
+	return c->link->serve(c, sock, protocol);
+}
+
+void card_attach(struct card *c)
+{
+	if (c->touched)
+		card_power_on(c);
+	c->attached = true;
+	card_kick(c);
+}
+
+void card_detach(struct card *c)
+{
+	c->attached = false;
+	card_cut_run(c, "disconnect");
+	model_power_off(c->model);
+	/* The model is made anew when the next host comes: its state can be read till then. */
+	c->touched = true;
 }
 
 void card_stall(struct card *c, bool stalled)
 {
 	card_lock(c);
 	c->stalled = stalled;
-	riffa_stall_tx(&c->riffa, CH_READ, stalled);
-	riffa_stall_rx(&c->riffa, CH_WRITE, stalled);
+	c->link->stall(c, stalled);
 	card_kick(c);
 	card_unlock(c);
 }
 
-int card_fault(struct card *c, const char *what)
+int card_fault(struct card *c, const char *what, char *err, size_t errlen)
 {
-	unsigned int n;
 	int ret = 0;
 
 	card_lock(c);
-	if (sscanf(what, "nack %u", &n) == 1)
-		c->ctl.fault_nack = n;
-	else if (sscanf(what, "mute %u", &n) == 1)
-		c->ctl.fault_mute = n;
-	else if (!strcmp(what, "msi"))
-		riffa_spurious_msi(&c->riffa);
-	else
-		ret = -1;
+	if (!c->link->fault || !c->link->fault(c, what))
+		ret = fault_request(c->faults, what, err, errlen);
 	card_kick(c);
 	card_unlock(c);
 	return ret;
 }
 
+int card_patience(struct card *c, uint64_t ns)
+{
+	if (!c->link->patience)
+		return -1;
+	card_lock(c);
+	c->link->patience(c, ns);
+	card_unlock(c);
+	return 0;
+}
+
 void card_reset_counters(struct card *c)
 {
 	card_lock(c);
-	memset(&c->riffa.stats, 0, sizeof(c->riffa.stats));
+	c->link->reset_counters(c);
 	memset(&c->ctl.stats, 0, sizeof(c->ctl.stats));
 	violation_reset(&c->viol);
 	fifo_reset_counters(&c->fifo);
@@ -560,6 +361,20 @@ void card_write_truth(struct card *c)
 	card_lock(c);
 	account_write(&c->account, "command");
 	model_flush(c->model);
+	card_unlock(c);
+}
+
+void card_stim_electrodes(struct card *c, FILE *out)
+{
+	card_lock(c);
+	model_stim_electrodes(c->model, out);
+	card_unlock(c);
+}
+
+void card_stim_phases(struct card *c, FILE *out, uint64_t from)
+{
+	card_lock(c);
+	model_stim_phases(c->model, out, from);
 	card_unlock(c);
 }
 
@@ -588,43 +403,19 @@ static void init_locks(struct card *c)
 	pthread_condattr_destroy(&attr);
 }
 
-static void init_parts(struct card *c)
-{
-	struct riffa_ops ops = {
-		.ctx = c, .dma_read = op_dma_read, .dma_write = op_dma_write,
-		.msi = op_msi, .bus_master = op_bus_master, .tx_peek = op_peek,
-		.tx_take = op_take, .tx_end = op_end, .rx_data = op_data,
-		.reset_out = op_reset_out,
-	};
-	struct vfu_ops vops = {
-		.ctx = c, .bar_size = c->cfg.pci.bar_size, .config_size = PCI_CONFIG_SIZE,
-		.config_read = vfu_config_read, .config_write = vfu_config_write,
-		.bar_read = vfu_bar_read, .bar_write = vfu_bar_write,
-		.dma_map = vfu_dma_map, .dma_unmap = vfu_dma_unmap,
-		.dma_unmap_all = vfu_dma_unmap_all, .msi_fd = vfu_msi_fd,
-		.msi_trigger = vfu_msi_trigger, .reset = vfu_reset,
-	};
-
-	c->msi_fd = -1;
-	c->viol.log = c->cfg.log;
-	pci_init(&c->pci, &c->cfg.pci);
-	riffa_init(&c->riffa, &c->cfg.riffa, &ops, &c->viol);
-	vfu_init(&c->vfu, &vops, c->cfg.log);
-	c->ctl.pace = c->cfg.pace;
-	c->ctl.keep_rest = c->cfg.keep_rest;
-	c->ctl.rst_out = c->cfg.rst_out;
-	c->ctl.event = on_event;
-	c->ctl.event_ctx = c;
-}
-
 int card_init(struct card *c, const struct card_config *cfg, char *err, size_t errlen)
 {
+	struct controller_ops ops;
 	int ret;
 
 	memset(c, 0, sizeof(*c));
 	c->cfg = *cfg;
 	init_locks(c);
-	ret = controller_init(&c->ctl, &c->riffa, &c->fifo);
+	c->viol.log = cfg->log;
+	stim_log_init(&c->stim);
+	c->link = cfg->board == MODEL_BOARD_ACQ ? &usb_link : &pcie_link;
+	ops = c->link->init(c);
+	ret = controller_init(&c->ctl, &ops, c->faults, &c->fifo);
 	if (!ret)
 		ret = fifo_init(&c->fifo, cfg->ram_bytes);
 	if (ret) {
@@ -632,7 +423,10 @@ int card_init(struct card *c, const struct card_config *cfg, char *err, size_t e
 			 cfg->ram_bytes, strerror(-ret));
 		return ret;
 	}
-	init_parts(c);
+	c->ctl.pace = cfg->pace;
+	c->ctl.keep_rest = cfg->keep_rest;
+	c->ctl.event = on_event;
+	c->ctl.event_ctx = c;
 	ret = account_open(&c->account, cfg->truth_path, &c->fifo, &c->ctl, &c->viol);
 	if (ret) {
 		snprintf(err, errlen, "cannot write %s: %s", cfg->truth_path, strerror(-ret));
@@ -640,8 +434,9 @@ int card_init(struct card *c, const struct card_config *cfg, char *err, size_t e
 	}
 	c->model = make_model(c, err, errlen);
 	if (!c->model)
-		return -EINVAL;
+		return errno == EINVAL ? -EINVAL : -ENOMEM;
 	controller_power_on(&c->ctl, c->model);
+	c->link->power_on(c);
 	ret = -pthread_create(&c->engine, NULL, engine, c);
 	if (ret)
 		snprintf(err, errlen, "cannot start the engine: %s", strerror(-ret));
@@ -659,7 +454,8 @@ void card_exit(struct card *c)
 	account_close(&c->account);
 	model_flush(c->model);
 	model_free(c->model);
+	stim_log_free(&c->stim);
 	fifo_free(&c->fifo);
-	dma_unmap_all(&c->dma);
+	c->link->exit(c);
 	controller_free(&c->ctl);
 }

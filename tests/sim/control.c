@@ -36,6 +36,13 @@ int control_listen(const char *path)
 	return fd;
 }
 
+static int plugged(int ret, char *err, size_t errlen)
+{
+	if (ret)
+		snprintf(err, errlen, "%s", strerror(-ret));
+	return ret ? -1 : 0;
+}
+
 /* Writes the body of the answer; 0, or -1 with a sentence in @err. */
 static int answer(struct control *ctl, char *line, FILE *out, char *err, size_t errlen)
 {
@@ -48,7 +55,9 @@ static int answer(struct control *ctl, char *line, FILE *out, char *err, size_t 
 	} else if (!strcmp(line, "violations")) {
 		card_violations(ctl->card, out);
 	} else if (!strcmp(line, "unplug")) {
-		card_unplug(ctl->card);
+		return plugged(card_unplug(ctl->card), err, errlen);
+	} else if (!strcmp(line, "plug")) {
+		return plugged(card_plug(ctl->card), err, errlen);
 	} else if (!strcmp(line, "stall")) {
 		card_stall(ctl->card, true);
 	} else if (!strcmp(line, "resume")) {
@@ -57,17 +66,25 @@ static int answer(struct control *ctl, char *line, FILE *out, char *err, size_t 
 		card_reset_counters(ctl->card);
 	} else if (!strcmp(line, "truth")) {
 		card_write_truth(ctl->card);
+	} else if (!strcmp(line, "stim")) {
+		card_stim_electrodes(ctl->card, out);
+	} else if (!strcmp(line, "stim-log")) {
+		card_stim_phases(ctl->card, out, arg ? strtoull(arg, NULL, 0) : 0);
 	} else if (!strcmp(line, "model") && arg) {
 		return card_model_command(ctl->card, arg, err, errlen);
 	} else if (!strcmp(line, "fault") && arg) {
-		snprintf(err, errlen, "unknown fault \"%.64s\"; try nack N, mute N, msi", arg);
-		return card_fault(ctl->card, arg);
+		return card_fault(ctl->card, arg, err, errlen);
+	} else if (!strcmp(line, "patience")) {
+		if (!card_patience(ctl->card, arg ? strtoull(arg, NULL, 0) * 1000000 : 0))
+			return 0;
+		snprintf(err, errlen, "no interrupts");
+		return -1;
 	} else if (!strcmp(line, "quit")) {
 		ctl->quit = true;
 	} else {
 		snprintf(err, errlen, "unknown request \"%.64s\"; try status, violations, "
-			 "unplug, stall, resume, fault WHAT, reset-counters, truth, "
-			 "model WORDS, quit", line);
+			 "unplug, plug, stall, resume, fault WHAT, reset-counters, truth, "
+			 "stim, stim-log FROM, patience MS, model WORDS, quit", line);
 		return -1;
 	}
 	return 0;

@@ -8,8 +8,8 @@
  *   violations      one line "violation KIND ACCESS" each, the last 256
  *   unplug          drop the vfio-user connection: the guest reads all ones
  *   stall, resume   stop and go on serving the read and write channels
- *   fault nack N    refuse the next N device register accesses
- *   fault mute N    leave the next N device register accesses without an answer
+ *   fault KIND N    misbehave N times, see fault.h
+ *   fault spent KIND, fault clear
  *   fault msi       one interrupt without an event
  *   reset-counters  counters and violations to zero
  *   truth           append an object to the truth file now

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define READ_FLAG	(1u << 29)	/* in the offset of a configuration access */
 #define REG_BOOT_MODE	0x0f000001u	/* vendor updater: which logic is loaded */
 #define BOOT_MODE_ONI	3u
 
@@ -14,6 +13,11 @@
 #define PIECE_BYTES	(128u * 1024)	/* frames made before others get a turn */
 #define WRITE_MAX_WORDS	(1u << 20)	/* longer payload: the stream is off the rails */
 #define MAX_PACE_CLOCKS	(MODEL_ACQ_HZ / 100)
+#define TABLE_BACKLOG	1024u		/* rows wait when so many signal bytes do */
+#define SOON_NS		1000000u	/* until then the engine does not sleep */
+#define TABLE_BYTES	24u		/* packet of a row */
+#define TABLE_BYTES_MAX	28u		/* an injected one */
+#define LONG_BYTES	300u		/* an injected packet that no COBS group can be */
 
 /* Signal packets. */
 #define SIG_WRITE_ACK	0x02u
@@ -25,14 +29,40 @@
 
 /* ---- signal channel ---- */
 
-/* Payloads are 24 bytes at most, so one COBS code group always suffices. */
-static void signal_send(struct controller *c, const uint32_t *words, unsigned int n)
+static unsigned int signal_used(const struct controller *c)
 {
-	uint8_t out[64];
+	return c->signal_tail - c->signal_head;
+}
+
+/* Injected: what a bad line makes of an encoded packet. Returns the new length. */
+static unsigned int signal_spoil(struct faults *f, uint8_t *out, unsigned int len)
+{
+	if (fault_take(f, FAULT_SIGNAL_FLIP))
+		out[rng_next(&f->rng) % (len - 1)] ^= (uint8_t)(1u << rng_next(&f->rng) % 8);
+	if (fault_take(f, FAULT_SIGNAL_ZERO))
+		out[len / 2] = 0;
+	if (fault_take(f, FAULT_SIGNAL_LONG)) {
+		memmove(out + LONG_BYTES - len, out, len);
+		memset(out, 0x55, LONG_BYTES - len);
+		len = LONG_BYTES;
+	}
+	if (fault_take(f, FAULT_SIGNAL_CUT)) {
+		len = len / 2 + 1;
+		out[len - 1] = 0;
+	}
+	if (fault_take(f, FAULT_SIGNAL_OPEN))
+		len--;
+	return len;
+}
+
+/* Payloads are 28 bytes at most, so one COBS code group always suffices. */
+static void signal_send_bytes(struct controller *c, const uint32_t *words, unsigned int bytes)
+{
+	uint8_t out[LONG_BYTES];
 	unsigned int code = 0, len = 1, i;
 	uint8_t b;
 
-	for (i = 0; i < n * 4; i++) {
+	for (i = 0; i < bytes; i++) {
 		b = (uint8_t)(words[i / 4] >> (8 * (i % 4)));
 		if (b) {
 			out[len++] = b;
@@ -43,8 +73,9 @@ static void signal_send(struct controller *c, const uint32_t *words, unsigned in
 	}
 	out[code] = (uint8_t)(len - code);
 	out[len++] = 0;
+	len = signal_spoil(c->faults, out, len);
 
-	if (c->signal_tail - c->signal_head + len > SIGNAL_BYTES) {
+	if (signal_used(c) + len > SIGNAL_BYTES) {
 		c->stats.signal_lost++;
 		return;
 	}
@@ -52,66 +83,149 @@ static void signal_send(struct controller *c, const uint32_t *words, unsigned in
 		c->signal[c->signal_tail++ % SIGNAL_BYTES] = out[i];
 }
 
+static void signal_send(struct controller *c, const uint32_t *words, unsigned int n)
+{
+	signal_send_bytes(c, words, n * 4);
+}
+
+/* Injected: bytes that nobody sent. Returns true if there is more to do soon. */
+static bool signal_noise(struct controller *c)
+{
+	struct faults *f = c->faults;
+
+	while (signal_used(c) < TABLE_BACKLOG && fault_take(f, FAULT_SIGNAL_GARBAGE))
+		c->signal[c->signal_tail++ % SIGNAL_BYTES] = (uint8_t)rng_next(&f->rng);
+	return fault_armed(f, FAULT_SIGNAL_GARBAGE);
+}
+
 static size_t frame_wire_size(uint32_t read_size)
 {
 	return 16 + ((read_size + 3u) & ~3u);
 }
 
+/* Row @i: a device's, or one that is made up beyond them. */
+static struct model_dev table_row(const struct controller *c, uint32_t i)
+{
+	struct model_dev row = { .id = 1, .read_size = 8 };
+
+	if (i < c->table.known)
+		return c->table.row[i];
+	/* Hubs above those that exist, 254 rows each. */
+	row.addr = (0x10 + i / 0xfe) << 8 | i % 0xfe;
+	return row;
+}
+
+/* Injected: a last row that makes no sense. Returns the length of its packet. */
+static unsigned int table_spoil(struct controller *c, uint32_t *pkt)
+{
+	struct faults *f = c->faults;
+
+	if (fault_take(f, FAULT_TABLE_DOUBLE))
+		pkt[1] = c->table.row[0].addr;
+	if (fault_take(f, FAULT_TABLE_ADDR))
+		pkt[1] = fault_arg(f, FAULT_TABLE_ADDR);
+	if (fault_take(f, FAULT_TABLE_READ_SIZE))
+		pkt[4] = fault_arg(f, FAULT_TABLE_READ_SIZE);
+	if (fault_take(f, FAULT_TABLE_WRITE_SIZE))
+		pkt[5] = fault_arg(f, FAULT_TABLE_WRITE_SIZE);
+	if (fault_take(f, FAULT_TABLE_BYTES) && fault_arg(f, FAULT_TABLE_BYTES) <= TABLE_BYTES_MAX)
+		return fault_arg(f, FAULT_TABLE_BYTES);
+	return TABLE_BYTES;
+}
+
+/* Send what is due. Returns true if there is more to do soon. */
+static bool table_step(struct controller *c)
+{
+	uint32_t pkt[TABLE_BYTES_MAX / 4] = { SIG_DEVICE };
+	unsigned int bytes = TABLE_BYTES;
+	struct model_dev row;
+
+	while (c->table.next < c->table.rows) {
+		if (signal_used(c) >= TABLE_BACKLOG || c->now_ns < c->table.due_ns)
+			return c->table.due_ns < c->now_ns + SOON_NS;
+		row = table_row(c, c->table.next);
+		memcpy(pkt + 1, &row, sizeof(row));
+		if (c->table.rows != UINT32_MAX && c->table.next == c->table.rows - 1)
+			bytes = table_spoil(c, pkt);
+		signal_send_bytes(c, pkt, bytes);
+		/* Without an end the addresses come again. */
+		c->table.next = c->table.next < 60000 || c->table.rows != UINT32_MAX ?
+				c->table.next + 1 : c->table.known;
+		c->table.due_ns = c->now_ns + c->table.row_ns;
+	}
+	return false;
+}
+
 static void signal_table(struct controller *c)
 {
-	struct model_dev rows[MODEL_MAX_ROWS];
-	size_t n = model_table(c->model, rows, MODEL_MAX_ROWS);
-	uint32_t pkt[6];
+	struct model_dev *row = c->table.row;
+	size_t n = model_table(c->model, row, MODEL_MAX_ROWS);
+	struct faults *f = c->faults;
+	uint32_t pkt[2] = { SIG_TABLE };
 	size_t i;
 
 	if (n > MODEL_MAX_ROWS)
 		n = MODEL_MAX_ROWS;
 	c->frame_max = 0;
-	pkt[0] = SIG_TABLE;
-	pkt[1] = (uint32_t)n;
-	signal_send(c, pkt, 2);
 	for (i = 0; i < n; i++) {
-		pkt[0] = SIG_DEVICE;
-		pkt[1] = rows[i].addr;
-		pkt[2] = rows[i].id;
-		pkt[3] = rows[i].version;
-		pkt[4] = rows[i].read_size;
-		pkt[5] = rows[i].write_size;
-		signal_send(c, pkt, 6);
-		if (frame_wire_size(rows[i].read_size) > c->frame_max)
-			c->frame_max = frame_wire_size(rows[i].read_size);
-		if (rows[i].id && rows[i].read_size)
-			fifo_device(c->fifo, rows[i].addr, rows[i].id);
+		if (frame_wire_size(row[i].read_size) > c->frame_max)
+			c->frame_max = frame_wire_size(row[i].read_size);
+		if (row[i].id && row[i].read_size)
+			fifo_device(c->fifo, row[i].addr, row[i].id);
 	}
+	c->table.known = (uint32_t)n;
+	c->table.rows = c->table.known;
+	if (fault_take(f, FAULT_TABLE_ROWS))
+		c->table.rows = fault_arg(f, FAULT_TABLE_ROWS);
+	c->table.next = 0;
+	c->table.row_ns = 0;
+	if (fault_take(f, FAULT_TABLE_SLOW))
+		c->table.row_ns = fault_arg(f, FAULT_TABLE_SLOW) * 1000000ull;
+	c->table.due_ns = c->now_ns + c->table.row_ns;
+	pkt[1] = c->table.rows;
+	if (fault_take(f, FAULT_TABLE_COUNT))
+		pkt[1] = fault_arg(f, FAULT_TABLE_COUNT);
+	signal_send(c, pkt, 2);
+	table_step(c);
 }
 
 /* ---- device registers ---- */
 
-/* An injected fault stands for a device or link that did not get the access. */
-static bool take_fault(unsigned int *fault)
+/* An answer is only a flag, whatever the device said. */
+static void answer_register(struct controller *c, bool write, bool refused)
 {
-	if (!*fault)
-		return false;
-	(*fault)--;
-	return true;
+	struct faults *f = c->faults;
+	uint32_t sig;
+
+	if (fault_take(f, FAULT_ACK_WRONG))
+		write = !write;
+	if (write)
+		sig = refused ? SIG_WRITE_NACK : SIG_WRITE_ACK;
+	else
+		sig = refused ? SIG_READ_NACK : SIG_READ_ACK;
+	signal_send(c, &sig, 1);
+	if (fault_take(f, FAULT_ACK_TWICE))
+		signal_send(c, &sig, 1);
 }
 
+/* A mute or refused access stands for a device or link that did not get it. */
 static void finish_register(struct controller *c)
 {
-	bool mute = take_fault(&c->fault_mute);
-	bool lost = mute || take_fault(&c->fault_nack);
-	uint32_t sig, val = 0;
+	bool mute = fault_take(c->faults, FAULT_MUTE);
+	bool lost = mute || fault_take(c->faults, FAULT_NACK);
+	uint32_t val = 0;
 	int err;
 
-	if (c->reg[REG_RW]) {
+	if (c->reg[REG_RW] && !lost && fault_take(c->faults, FAULT_DEAF)) {
+		err = 0;
+		c->stats.reg_writes++;
+	} else if (c->reg[REG_RW]) {
 		err = lost ? -1 : model_reg_write(c->model, c->reg[REG_DEV_ADDR],
 						  c->reg[REG_REG_ADDR], c->reg[REG_VALUE]);
-		sig = err ? SIG_WRITE_NACK : SIG_WRITE_ACK;
 		c->stats.reg_writes++;
 	} else {
 		err = lost ? -1 : model_reg_read(c->model, c->reg[REG_DEV_ADDR],
 						 c->reg[REG_REG_ADDR], &val);
-		sig = err ? SIG_READ_NACK : SIG_READ_ACK;
 		c->stats.reg_reads++;
 		if (!err)
 			c->reg[REG_VALUE] = val;
@@ -120,7 +234,19 @@ static void finish_register(struct controller *c)
 		c->stats.reg_nacks++;
 	c->reg[REG_TRIGGER] = 0;
 	if (!mute)
-		signal_send(c, &sig, 1);
+		answer_register(c, c->reg[REG_RW], err);
+}
+
+static void trigger(struct controller *c)
+{
+	struct faults *f = c->faults;
+
+	c->reg[REG_TRIGGER] = 1;
+	c->trigger_ns = c->now_ns + TRIGGER_NS;
+	if (fault_take(f, FAULT_ACK_LATE))
+		c->trigger_ns += fault_arg(f, FAULT_ACK_LATE) * 1000000ull;
+	if (fault_take(f, FAULT_TRIG_STUCK))
+		c->trigger_ns = UINT64_MAX;
 }
 
 /* ---- acquisition clock and frames ---- */
@@ -170,7 +296,7 @@ static bool produce_max(struct controller *c)
 
 static bool produce(struct controller *c)
 {
-	if (!c->reg[REG_RUNNING])
+	if (!c->reg[REG_RUNNING] && !c->run_on)
 		return false;
 	return c->pace == PACE_MAX ? produce_max(c) : produce_realtime(c);
 }
@@ -179,6 +305,7 @@ static void start(struct controller *c)
 {
 	if (c->reg[REG_RUNNING])
 		return;
+	c->run_on = false;
 	c->reg[REG_RUNNING] = 1;
 	c->run++;
 	c->stats.starts++;
@@ -188,7 +315,7 @@ static void start(struct controller *c)
 	 * the RIFFA hardware makes this right. So a drained card begins with a
 	 * whole frame; a host that left a block announced finds the old data.
 	 */
-	if (!c->keep_rest && !riffa_tx_requested(c->riffa, CH_READ))
+	if (!c->keep_rest && !c->ops.announced(c->ops.ctx))
 		fifo_discard(c->fifo);
 	fifo_run_begin(c->fifo);
 	set_clock(c, c->clock);
@@ -209,7 +336,9 @@ static void stop(struct controller *c)
 			;
 	c->reg[REG_RUNNING] = 0;
 	c->stats.stops++;
-	model_run(c->model, 0);
+	c->run_on = fault_armed(c->faults, FAULT_AFTER_STOP);
+	if (!c->run_on)
+		model_run(c->model, 0);
 	model_flush(c->model);
 	c->event(c->event_ctx, EVENT_STOP);
 }
@@ -222,38 +351,38 @@ static void reset_counter(struct controller *c, uint32_t how)
 		start(c);
 }
 
+/* The devices that went on after a stop are quiet now. */
+static void run_on_end(struct controller *c)
+{
+	if (!c->run_on)
+		return;
+	c->run_on = false;
+	model_run(c->model, 0);
+	model_flush(c->model);
+}
+
 static void drop_data(struct controller *c)
 {
 	c->event(c->event_ctx, EVENT_RESET);
+	run_on_end(c);
+	c->table.next = c->table.rows;
 	fifo_discard(c->fifo);
-	riffa_tx_close(c->riffa, CH_READ, riffa_tx_sent(c->riffa, CH_READ));
-	riffa_tx_close(c->riffa, CH_SIGNAL, riffa_tx_sent(c->riffa, CH_SIGNAL));
 	c->signal_head = c->signal_tail;
-	c->block_words = 0;
 	c->wr_fill = 0;
+	c->ops.dropped(c->ops.ctx);
 	c->reg[REG_TRIGGER] = 0;
 }
 
-/*
- * Whether the core's reset reaches the ONIX logic is not published. liboni
- * speaks of resetting the whole system and of keeping it off that way, so both
- * can be had; device registers keep their values in either case.
- */
-void controller_core_reset(struct controller *c)
+void controller_halt(struct controller *c)
 {
-	if (!c->rst_out)
-		return;
 	stop(c);
 	drop_data(c);
-	riffa_tx_close(c->riffa, CH_CONFIG, 0);
 	c->reply_head = c->reply_tail;
 }
 
 /*
- * Our inferences, as nothing is published: the reset empties card RAM, drops
- * the requests of the read and signal channels (an announced transaction then
- * ends with 0 words), starts the counter at zero and forgets the block size, so
- * that nothing is announced before the host has set one again.
+ * Our inferences, as nothing is published: the reset empties card RAM and what
+ * waits on the signal channel and starts the counter at zero.
  */
 static void reset(struct controller *c)
 {
@@ -266,9 +395,9 @@ static void reset(struct controller *c)
 	signal_table(c);
 }
 
-/* ---- configuration channel ---- */
+/* ---- configuration registers ---- */
 
-static void config_write(struct controller *c, uint32_t reg, uint32_t val)
+void controller_write_reg(struct controller *c, uint32_t reg, uint32_t val)
 {
 	switch (reg) {
 	case REG_DEV_ADDR:
@@ -282,8 +411,7 @@ static void config_write(struct controller *c, uint32_t reg, uint32_t val)
 	case REG_TRIGGER:
 		if (!val || c->reg[REG_TRIGGER])
 			break;
-		c->reg[REG_TRIGGER] = 1;
-		c->trigger_ns = c->now_ns + TRIGGER_NS;
+		trigger(c);
 		break;
 	case REG_RUNNING:
 		if (val)
@@ -304,16 +432,26 @@ static void config_write(struct controller *c, uint32_t reg, uint32_t val)
 	}
 }
 
-static void config_read(struct controller *c, uint32_t reg)
+static void reply(struct controller *c, uint32_t val)
 {
+	if (c->reply_tail - c->reply_head < REPLY_WORDS)
+		c->reply[c->reply_tail++ % REPLY_WORDS] = val;
+}
+
+void controller_read_reg(struct controller *c, uint32_t reg)
+{
+	struct faults *f = c->faults;
 	uint32_t val = 0;
 
 	if (reg < REG_COUNT)
 		val = c->reg[reg];
 	else if (reg == REG_BOOT_MODE)
 		val = BOOT_MODE_ONI;
-	if (c->reply_tail - c->reply_head < REPLY_WORDS)
-		c->reply[c->reply_tail++ % REPLY_WORDS] = val;
+	if (fault_take(f, FAULT_REPLY_LOST))
+		return;
+	reply(c, val);
+	if (fault_take(f, FAULT_REPLY_TWICE))
+		reply(c, val);
 }
 
 /* ---- write channel ---- */
@@ -333,105 +471,61 @@ static void write_word(struct controller *c, uint32_t word)
 		model_write_frame(c->model, c->clock, c->wr_head[0], c->wr_data,
 				  c->wr_head[1]);
 		c->stats.write_frames++;
+		c->stats.write_frame_ns = c->now_ns;
 		c->wr_fill = 0;
 	}
 }
 
-/* ---- RIFFA user side ---- */
-
-const void *controller_peek(struct controller *c, unsigned int ch, size_t *words)
-{
-	const void *p;
-
-	*words = 0;
-	switch (ch) {
-	case CH_CONFIG:
-		*words = c->reply_head != c->reply_tail;
-		return &c->reply[c->reply_head % REPLY_WORDS];
-	case CH_READ:
-		p = fifo_peek(c->fifo, words);
-		*words /= 4;
-		return p;
-	case CH_SIGNAL:
-		*words = c->signal_head != c->signal_tail;
-		c->signal_word = c->signal[c->signal_head % SIGNAL_BYTES];
-		return &c->signal_word;
-	default:
-		return NULL;
-	}
-}
-
-void controller_take(struct controller *c, unsigned int ch, size_t words)
-{
-	switch (ch) {
-	case CH_CONFIG:
-		c->reply_head += (unsigned int)words;
-		break;
-	case CH_READ:
-		fifo_take(c->fifo, words * 4);
-		break;
-	case CH_SIGNAL:
-		c->signal_head += (unsigned int)words;
-		break;
-	default:
-		break;
-	}
-}
-
-void controller_end(struct controller *c, unsigned int ch, uint32_t words)
-{
-	if (ch != CH_READ)
-		return;
-	c->stats.blocks += words != 0;
-	c->stats.bytes += (uint64_t)words * 4;
-}
-
-size_t controller_data(struct controller *c, unsigned int ch, uint32_t offset,
-		       const uint32_t *words, size_t n)
+void controller_write_words(struct controller *c, const uint32_t *words, size_t n)
 {
 	size_t i;
 
-	switch (ch) {
-	case CH_CONFIG:
-		for (i = 0; i < n; i++, offset++) {
-			if (offset & READ_FLAG)
-				config_read(c, offset & ~READ_FLAG);
-			else
-				config_write(c, offset, words[i]);
-		}
-		break;
-	case CH_WRITE:
-		for (i = 0; i < n; i++)
-			write_word(c, words[i]);
-		break;
-	case CH_READ:
-		c->block_words = words[n - 1];
-		break;
-	default:
-		break;	/* nobody listens on the signal channel */
-	}
-	return n;
+	for (i = 0; i < n; i++)
+		write_word(c, words[i]);
 }
 
-/* Announce what is ready; the channel keeps the request until it is served. */
-static bool raise_requests(struct controller *c)
-{
-	bool raised = false;
+/* ---- what a transport takes ---- */
 
-	if (c->reply_head != c->reply_tail && !riffa_tx_requested(c->riffa, CH_CONFIG)) {
-		riffa_tx_open(c->riffa, CH_CONFIG, 1, 0, true);
-		raised = true;
-	}
-	if (c->signal_head != c->signal_tail && !riffa_tx_requested(c->riffa, CH_SIGNAL)) {
-		riffa_tx_open(c->riffa, CH_SIGNAL, 1, 0, true);
-		raised = true;
-	}
-	if (c->block_words && fifo_used(c->fifo) / 4 >= c->block_words &&
-	    !riffa_tx_requested(c->riffa, CH_READ)) {
-		riffa_tx_open(c->riffa, CH_READ, c->block_words, 0, true);
-		raised = true;
-	}
-	return raised;
+const uint32_t *controller_peek_reply(const struct controller *c)
+{
+	if (c->reply_head == c->reply_tail)
+		return NULL;
+	return &c->reply[c->reply_head % REPLY_WORDS];
+}
+
+void controller_take_reply(struct controller *c)
+{
+	c->reply_head++;
+}
+
+const uint8_t *controller_peek_signal(const struct controller *c)
+{
+	if (c->signal_head == c->signal_tail)
+		return NULL;
+	return &c->signal[c->signal_head % SIGNAL_BYTES];
+}
+
+void controller_take_signal(struct controller *c)
+{
+	c->signal_head++;
+}
+
+void controller_block_done(struct controller *c, uint64_t bytes)
+{
+	if (c->run_on && bytes && fault_take(c->faults, FAULT_AFTER_STOP) &&
+	    !fault_armed(c->faults, FAULT_AFTER_STOP))
+		run_on_end(c);
+	c->stats.blocks += bytes != 0;
+	c->stats.bytes += bytes;
+}
+
+void controller_empty(struct controller *c)
+{
+	c->table.next = c->table.rows;
+	c->signal_head = c->signal_tail;
+	c->reply_head = c->reply_tail;
+	c->wr_fill = 0;
+	fifo_discard(c->fifo);
 }
 
 bool controller_step(struct controller *c, uint64_t now_ns)
@@ -443,8 +537,11 @@ bool controller_step(struct controller *c, uint64_t now_ns)
 	if (c->reg[REG_TRIGGER] && now_ns >= c->trigger_ns)
 		finish_register(c);
 	more = produce(c);
-	more |= raise_requests(c);
-	return more || c->reg[REG_TRIGGER];
+	more |= table_step(c);
+	more |= signal_noise(c);
+	if (fault_take(c->faults, FAULT_REPLY_STRAY))
+		reply(c, fault_arg(c->faults, FAULT_REPLY_STRAY));
+	return more || (c->reg[REG_TRIGGER] && c->trigger_ns < now_ns + SOON_NS);
 }
 
 void controller_power_on(struct controller *c, struct model *model)
@@ -453,21 +550,22 @@ void controller_power_on(struct controller *c, struct model *model)
 	memset(c->reg, 0, sizeof(c->reg));
 	c->reg[REG_SYSCLK_HZ] = MODEL_SYS_HZ;
 	c->reg[REG_ACQCLK_HZ] = MODEL_ACQ_HZ;
-	c->block_words = 0;
 	c->clock = 0;
 	c->clock_base = 0;
 	c->frame_max = 0;
 	c->reply_head = c->reply_tail;
 	c->signal_head = c->signal_tail;
 	c->wr_fill = 0;
-	c->fault_nack = 0;
-	c->fault_mute = 0;
+	c->run_on = false;
+	c->table.next = c->table.rows;
 }
 
-int controller_init(struct controller *c, struct riffa *riffa, struct fifo *fifo)
+int controller_init(struct controller *c, const struct controller_ops *ops,
+		    struct faults *faults, struct fifo *fifo)
 {
 	memset(c, 0, sizeof(*c));
-	c->riffa = riffa;
+	c->ops = *ops;
+	c->faults = faults;
 	c->fifo = fifo;
 	c->wr_data = malloc((size_t)WRITE_MAX_WORDS * sizeof(*c->wr_data));
 	return c->wr_data ? 0 : -ENOMEM;

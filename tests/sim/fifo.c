@@ -139,6 +139,18 @@ static void enter_frame(struct fifo *f)
 	f->frame_end += FRAME_HEADER + ((get_u32(p + 12) + 3ull) & ~3ull);
 }
 
+static void advance(struct fifo *f, size_t len)
+{
+	f->head += len;
+	f->bytes_out += len;
+	/* Start over in the same pages: they stay in the processor's cache. */
+	if (f->head == f->tail) {
+		f->head = 0;
+		f->tail = 0;
+		f->frame_end = 0;
+	}
+}
+
 void fifo_take(struct fifo *f, size_t len)
 {
 	uint64_t to = f->head + len;
@@ -151,14 +163,39 @@ void fifo_take(struct fifo *f, size_t len)
 			break;
 		enter_frame(f);
 	}
-	f->head = to;
-	f->bytes_out += len;
-	/* Start over in the same pages: they stay in the processor's cache. */
-	if (f->head == f->tail) {
-		f->head = 0;
-		f->tail = 0;
-		f->frame_end = 0;
+	advance(f, len);
+}
+
+unsigned int fifo_move(struct fifo *f, void *to, size_t len, struct fifo_end *end,
+		       unsigned int max)
+{
+	uint64_t from = f->head;
+	unsigned int n = 0;
+
+	if (f->frame_end == from)
+		enter_frame(f);
+	while (f->frame_end <= from + len && n < max) {
+		end[n].at = (uint32_t)(f->frame_end - from);
+		end[n++].dev = f->frame_dev;
+		f->dev[f->frame_dev].out++;
+		if (f->frame_end == from + len)
+			break;
+		enter_frame(f);
 	}
+	memcpy(to, f->mem + from % f->size, len);
+	advance(f, len);
+	return n;
+}
+
+void fifo_moved_out(struct fifo *f, int dev, bool delivered)
+{
+	struct fifo_device *d = &f->dev[dev];
+
+	d->out--;
+	if (delivered)
+		d->delivered++;
+	else
+		d->discarded++;
 }
 
 void fifo_discard(struct fifo *f)
@@ -166,10 +203,11 @@ void fifo_discard(struct fifo *f)
 	unsigned int i;
 
 	for (i = 0; i < f->devices; i++)
-		f->dev[i].discarded += fifo_held(&f->dev[i]);
+		f->dev[i].discarded += fifo_held(&f->dev[i]) - f->dev[i].out;
 	f->head = 0;
 	f->tail = 0;
 	f->frame_end = 0;
+	f->discards++;
 }
 
 void fifo_run_begin(struct fifo *f)

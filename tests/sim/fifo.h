@@ -29,6 +29,13 @@ struct fifo_device {
 	uint64_t produced, delivered, discarded, lost;
 	uint64_t first_clock, last_clock;	/* of this run; see run_frames */
 	uint64_t run_frames;
+	uint64_t out;		/* frames that left the RAM and not the card, see stage.h */
+};
+
+/* A frame of device @dev ends after @at bytes. */
+struct fifo_end {
+	uint32_t at;
+	int dev;
 };
 
 struct fifo {
@@ -39,6 +46,7 @@ struct fifo {
 	uint64_t frame_end;	/* end of the frame head is inside of */
 	int frame_dev;
 	uint64_t bytes_out;
+	uint64_t discards;	/* times it was emptied */
 	unsigned int devices;
 	struct fifo_device dev[FIFO_MAX_DEVICES];
 	int16_t index[65536];	/* device by address, -1: none */
@@ -52,6 +60,13 @@ void fifo_free(struct fifo *f);
 void fifo_put(struct fifo *f, uint32_t addr, const void *frame, size_t len);
 const void *fifo_peek(const struct fifo *f, size_t *len);
 void fifo_take(struct fifo *f, size_t len);
+/*
+ * Move bytes into another buffer of the card: frames whose last byte is among
+ * them are noted in @end and are not delivered before fifo_moved_out().
+ */
+unsigned int fifo_move(struct fifo *f, void *to, size_t len, struct fifo_end *end,
+		       unsigned int max);
+void fifo_moved_out(struct fifo *f, int dev, bool delivered);
 
 /* Throw everything away (controller reset, start of a run). */
 void fifo_discard(struct fifo *f);

@@ -16,6 +16,7 @@
 #define READ_BYTES	512u		/* read request limit of the core */
 #define BURST_WORDS	64u		/* maximum payload, 256 bytes */
 #define STEP_WORDS	(64u * 1024)	/* data moved per channel and step */
+#define STORM_STEP	64u
 
 /* Defaults of the ONIX card as far as they are known; bit 4 is live. */
 #define INFO_LINK_WIDTH	(4u << 5)
@@ -31,6 +32,38 @@ static const char * const rx_names[] = { "IDLE", "READ", "END" };
 static void raise_event(struct riffa *r, unsigned int ch, uint32_t bit)
 {
 	r->vector[ch / 6] |= bit << (5 * (ch % 6));
+}
+
+/* An ordered fault after which the host believes what is not so. */
+static bool lie(struct riffa *r, enum fault kind, unsigned int ch)
+{
+	if (!fault_take_on(&r->faults, kind, ch))
+		return false;
+	violation_excuse(r->viol, true);
+	return true;
+}
+
+static int host_read(struct riffa *r, unsigned int ch, uint64_t addr, void *buf, uint32_t words)
+{
+	int err = r->ops.dma_read(r->ops.ctx, addr, buf, (size_t)words * 4);
+
+	if (err != -EAGAIN) {
+		r->stats.dma[ch].reads++;
+		r->stats.dma[ch].read_words += words;
+	}
+	return err;
+}
+
+static int host_write(struct riffa *r, unsigned int ch, uint64_t addr, const void *buf,
+		      uint32_t words)
+{
+	int err = r->ops.dma_write(r->ops.ctx, addr, buf, (size_t)words * 4);
+
+	if (err != -EAGAIN) {
+		r->stats.dma[ch].writes++;
+		r->stats.dma[ch].write_words += words;
+	}
+	return err;
 }
 
 /* ---- scatter-gather requester ---- */
@@ -50,6 +83,8 @@ static void sg_power_on(struct riffa_sg *sg)
 	sg->running = false;
 	sg->aborted = false;
 	sg->recvd_seen = true;
+	sg->recvd_ns = 0;
+	sg->stuck = false;
 	sg->count = 0;
 	sg->front_used = false;
 	sg->parts = 0;
@@ -173,6 +208,18 @@ static void report_blocked(struct riffa *r, unsigned int ch, const char *dir,
 	*blocked = true;
 }
 
+static void sg_received(struct riffa *r, unsigned int ch, struct riffa_sg *sg, uint32_t recvd)
+{
+	struct faults *f = &r->faults;
+
+	if (recvd == RIFFA_EV_TX_RECVD && lie(r, FAULT_RECVD_LOST, ch))
+		return;
+	if (recvd == RIFFA_EV_TX_RECVD && fault_take_on(f, FAULT_RECVD_LATE, ch))
+		sg->recvd_ns = r->now_ns + fault_arg(f, FAULT_RECVD_LATE) * 1000000ull;
+	else
+		raise_event(r, ch, recvd);
+}
+
 /*
  * One arriving piece of a list. The pieces of a list are in flight from its
  * start, so an aborted fetch goes on arriving: while @discard holds (the
@@ -187,11 +234,17 @@ static bool sg_step(struct riffa *r, unsigned int ch, struct riffa_sg *sg,
 	uint32_t n, i;
 	int err;
 
-	if (!sg->busy)
+	if (sg->recvd_ns && r->now_ns >= sg->recvd_ns) {
+		sg->recvd_ns = 0;
+		raise_event(r, ch, recvd);
+	}
+	if (!sg->busy || sg->stuck)
 		return false;
 	if (!sg->running) {
 		if (sg->count >= RIFFA_FIFO_START)
 			return false;
+		sg->stuck = fault_take_on(&r->faults, recvd == RIFFA_EV_TX_RECVD ?
+					  FAULT_FETCH_STUCK : FAULT_DOWN_STUCK, ch);
 		sg->running = true;
 		sg->ready_ns = r->now_ns + r->cfg.sg_latency_ns;
 		return true;
@@ -202,7 +255,7 @@ static bool sg_step(struct riffa *r, unsigned int ch, struct riffa_sg *sg,
 	n = (READ_BYTES - (uint32_t)(sg->next % READ_BYTES)) / 4;
 	if (n > sg->words)
 		n = sg->words;
-	err = r->ops.dma_read(r->ops.ctx, sg->next, buf, (size_t)n * 4);
+	err = host_read(r, ch, sg->next, buf, n);
 	if (err == -EAGAIN) {
 		report_blocked(r, ch, dir, blocked, "list fetch");
 		return false;
@@ -226,7 +279,8 @@ static bool sg_step(struct riffa *r, unsigned int ch, struct riffa_sg *sg,
 		sg->busy = false;
 		sg->running = false;
 		if (!sg->aborted)
-			raise_event(r, ch, recvd);
+			sg_received(r, ch, sg, recvd);
+		sg->aborted_ns = r->now_ns;
 	}
 	return true;
 }
@@ -245,6 +299,7 @@ static void tx_reset(struct riffa_tx *tx)
 	tx->partial = false;
 	tx->inexact = false;
 	tx->blocked = false;
+	tx->stuck = false;
 	tx->done_len = 0;
 	tx->done_read = true;
 	sg_power_on(&tx->sg);
@@ -272,6 +327,14 @@ static void tx_announce(struct riffa *r, unsigned int ch)
 	raise_event(r, ch, RIFFA_EV_TX_TXN);
 }
 
+/* No RECVD comes of an aborted fetch: a host can but wait until it must be over. */
+#define ABORTED_NS	10000000u
+
+static bool sg_drained(const struct riffa *r, const struct riffa_sg *sg)
+{
+	return sg->aborted && r->now_ns - sg->aborted_ns >= ABORTED_NS;
+}
+
 /*
  * An exact list has arrived by the time its last word went out, so only a list
  * that was longer than its transaction must have been seen received.
@@ -286,24 +349,30 @@ static void tx_acknowledge(struct riffa *r, unsigned int ch)
 	}
 	if (tx->state != RIFFA_TX_NEW_ACK)
 		return;
-	if (tx->sg.busy || (tx->inexact && !tx->sg.recvd_seen))
+	if (tx->sg.busy ||
+	    (tx->inexact && !tx->sg.recvd_seen && !sg_drained(r, &tx->sg)))
 		violation_report(r->viol, VIOLATION_ACK_BEFORE_RECVD,
 				 "ch=%u tx len=%u, fetch %s, RECVD %s", ch, tx->len,
 				 tx->sg.busy ? "running" : "over",
 				 tx->sg.recvd_seen ? "seen" : "not seen");
 	tx->inexact = false;
 	tx->state = RIFFA_TX_WRITE;
+	tx->stuck = fault_take_on(&r->faults, FAULT_UP_STUCK, ch);
+	if (lie(r, FAULT_ANNOUNCE_TWICE, ch))
+		raise_event(r, ch, RIFFA_EV_TX_TXN);
 }
 
 static void tx_post(struct riffa *r, unsigned int ch, uint32_t words)
 {
 	struct riffa_tx *tx = &r->tx[ch];
+	bool entitled = tx->early && !tx->done_read;
 
 	/*
 	 * A host that acknowledged and did not yet learn that the card ended
-	 * the transaction early is entitled to its list.
+	 * the transaction early is entitled to its list, even if the next one is
+	 * announced by now.
 	 */
-	if (tx->state != RIFFA_TX_WRITE &&
+	if (tx->state != RIFFA_TX_WRITE && !entitled &&
 	    (tx->state == RIFFA_TX_NEW_ACK || !tx->closed))
 		violation_report(r->viol, VIOLATION_LIST_BEFORE_ACK,
 				 "ch=%u tx len=%u state=%s", ch, words,
@@ -338,7 +407,7 @@ static bool tx_move(struct riffa *r, unsigned int ch)
 			n = (uint32_t)avail;
 		if (n > budget)
 			n = budget;
-		err = r->ops.dma_write(r->ops.ctx, e->addr, data, (size_t)n * 4);
+		err = host_write(r, ch, e->addr, data, n);
 		if (err == -EAGAIN) {
 			report_blocked(r, ch, "tx", &tx->blocked, "data");
 			break;
@@ -366,6 +435,7 @@ static void tx_finish(struct riffa *r, unsigned int ch)
 	unsigned int whole = sg_surplus(&tx->sg);
 
 	tx->inexact = whole || tx->closed;
+	tx->early = tx->closed;
 	if (whole && !tx->closed)
 		violation_report(r->viol, VIOLATION_SURPLUS_ELEMENT,
 				 "ch=%u tx len=%u, %u elements left over", ch,
@@ -377,6 +447,19 @@ static void tx_finish(struct riffa *r, unsigned int ch)
 	r->ops.tx_end(r->ops.ctx, ch, tx->sent);
 }
 
+/* Events for nothing come when the host cannot take them for others. */
+static void tx_stray(struct riffa *r, unsigned int ch)
+{
+	uint32_t waiting = r->vector[ch / 6] >> (5 * (ch % 6)) & 0x1f;
+
+	if (waiting || r->tx[ch].request || r->tx[ch].sg.busy)
+		return;
+	if (lie(r, FAULT_ANNOUNCE_STRAY, ch))
+		raise_event(r, ch, RIFFA_EV_TX_TXN);
+	else if (lie(r, FAULT_DONE_STRAY, ch))
+		raise_event(r, ch, RIFFA_EV_TX_DONE);
+}
+
 static bool tx_step(struct riffa *r, unsigned int ch)
 {
 	struct riffa_tx *tx = &r->tx[ch];
@@ -384,6 +467,8 @@ static bool tx_step(struct riffa *r, unsigned int ch)
 
 	if (tx->stalled)
 		return false;
+	if (tx->state == RIFFA_TX_IDLE)
+		tx_stray(r, ch);
 	moved = sg_step(r, ch, &tx->sg, "tx", tx->state == RIFFA_TX_NEW_ACK,
 			&tx->blocked, RIFFA_EV_TX_RECVD);
 	switch (tx->state) {
@@ -395,6 +480,8 @@ static bool tx_step(struct riffa *r, unsigned int ch)
 	case RIFFA_TX_NEW_ACK:
 		return moved;
 	case RIFFA_TX_WRITE:
+		if (tx->stuck)
+			return moved;
 		moved |= tx_move(r, ch);
 		if (tx->sent >= tx->limit) {
 			tx_finish(r, ch);
@@ -525,8 +612,7 @@ static bool rx_fetch(struct riffa *r, unsigned int ch)
 			n = e->words;
 		if (n > RIFFA_RX_FIFO_WORDS - rx->fill)
 			n = (uint32_t)(RIFFA_RX_FIFO_WORDS - rx->fill);
-		err = r->ops.dma_read(r->ops.ctx, e->addr, rx->data + rx->fill,
-				      (size_t)n * 4);
+		err = host_read(r, ch, e->addr, rx->data + rx->fill, n);
 		if (err == -EAGAIN) {
 			report_blocked(r, ch, "rx", &rx->blocked, "data");
 			break;
@@ -637,6 +723,12 @@ static bool msi_step(struct riffa *r)
 		r->msi = RIFFA_MSI_INTR;
 		return true;
 	case RIFFA_MSI_INTR:
+		if (pending && fault_take(&r->faults, FAULT_MSI_LOST)) {
+			r->msi = RIFFA_MSI_CLR0;
+			r->msi_ns = r->now_ns;
+			r->msi_late = false;
+			return true;
+		}
 		err = r->ops.msi(r->ops.ctx);
 		if (err == -EAGAIN) {
 			if (host_events(r) && !r->msi_blocked)
@@ -673,6 +765,20 @@ static bool msi_step(struct riffa *r)
 		return false;
 	}
 	return false;
+}
+
+/* Injected: messages without an event, past the state machine that sends one at a time. */
+static bool storm_step(struct riffa *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < STORM_STEP && fault_armed(&r->faults, FAULT_MSI_STORM); i++) {
+		if (r->ops.msi(r->ops.ctx))
+			return false;
+		fault_take(&r->faults, FAULT_MSI_STORM);
+		r->stats.msis++;
+	}
+	return i != 0;
 }
 
 static void note_recvd(struct riffa *r, unsigned int vec, uint32_t bits)
@@ -727,6 +833,7 @@ static void core_reset(struct riffa *r)
 	r->vector[1] = 0;
 	r->msi = RIFFA_MSI_IDLE;
 	r->msi_blocked = false;
+	violation_excuse(r->viol, false);
 	for (ch = 0; ch < r->cfg.channels; ch++) {
 		tx_reset(&r->tx[ch]);
 		rx_reset(&r->rx[ch]);
@@ -740,6 +847,38 @@ static uint32_t info_access(struct riffa *r)
 	r->stats.resets++;
 	r->ops.reset_out(r->ops.ctx);
 	return info_value(r);
+}
+
+/* Injected: a read that got no completion; the core knows nothing of it. */
+static bool read_fails(struct riffa *r, unsigned int ch, enum riffa_field f)
+{
+	switch (f) {
+	case RIFFA_INFO:
+		return fault_take(&r->faults, FAULT_INFO_ONES);
+	case RIFFA_VECTOR0:
+		if (!fault_take(&r->faults, FAULT_VECTOR_ONES))
+			return false;
+		violation_excuse(r->viol, true);
+		return true;
+	case RIFFA_TX_LEN:
+		return lie(r, FAULT_LEN_ONES, ch);
+	case RIFFA_RX_TNFR_LEN:
+	case RIFFA_TX_TNFR_LEN:
+		return lie(r, FAULT_DONE_ONES, ch);
+	default:
+		return false;
+	}
+}
+
+/* Injected: a vector that has nothing to do with what happened. The events stay. */
+static uint32_t vector_noise(struct riffa *r)
+{
+	uint32_t val = (uint32_t)rng_next(&r->faults.rng);
+
+	vector_access(r, 0, 0);
+	violation_excuse(r->viol, true);
+	/* All ones has a meaning of its own. */
+	return val == UINT32_MAX ? 0 : val;
 }
 
 /* Side effect of fields 0..7, whether the request was a read or a write. */
@@ -796,6 +935,10 @@ static uint32_t read_field(struct riffa *r, unsigned int ch, enum riffa_field f)
 		break;
 	case RIFFA_VECTOR0:
 	case RIFFA_VECTOR1:
+		if (f == RIFFA_VECTOR0 && fault_take(&r->faults, FAULT_VECTOR_RANDOM)) {
+			val = vector_noise(r);
+			break;
+		}
 		/* In another page the mask is what the data lines happen to carry. */
 		val = vector_access(r, f - RIFFA_VECTOR0,
 				    ch ? r->bus_word : UINT32_MAX);
@@ -807,6 +950,8 @@ static uint32_t read_field(struct riffa *r, unsigned int ch, enum riffa_field f)
 	case RIFFA_TX_TNFR_LEN:
 		val = tx->done_len;
 		tx->done_read = true;
+		if (lie(r, FAULT_DONE_WORDS, ch))
+			val = fault_arg(&r->faults, FAULT_DONE_WORDS);
 		break;
 	case RIFFA_NAME:
 		val = ch ? 0 : r->cfg.name;
@@ -852,6 +997,8 @@ uint32_t riffa_read(struct riffa *r, uint32_t off, size_t len)
 		violation_report(r->viol, VIOLATION_READ_WRITEONLY,
 				 "ch=%u field=%u data lines 0x%08x", ch, f, r->bus_word);
 		write_field(r, ch, f, r->bus_word);
+	} else if (read_fails(r, ch, f)) {
+		return UINT32_MAX;
 	} else {
 		r->bus_word = read_field(r, ch, f);
 	}
@@ -884,6 +1031,7 @@ bool riffa_step(struct riffa *r, uint64_t now_ns)
 
 	r->now_ns = now_ns;
 	moved = msi_step(r);
+	moved |= storm_step(r);
 	for (ch = 0; ch < r->cfg.channels; ch++) {
 		moved |= tx_step(r, ch);
 		moved |= rx_step(r, ch);
@@ -911,6 +1059,7 @@ void riffa_power_on(struct riffa *r)
 {
 	unsigned int ch;
 
+	fault_clear(&r->faults);
 	core_reset(r);
 	for (ch = 0; ch < RIFFA_MAX_CHANNELS; ch++) {
 		r->tx[ch].request = false;

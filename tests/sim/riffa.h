@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fault.h"
 #include "violation.h"
 
 #define RIFFA_MAX_CHANNELS	12
@@ -96,6 +97,10 @@ struct riffa_stats {
 	uint64_t msis;
 	uint64_t lists;		/* lists whose fetch was started */
 	uint64_t resets;	/* accesses to INFO */
+	struct {
+		uint64_t reads, read_words;	/* lists included */
+		uint64_t writes, write_words;
+	} dma[RIFFA_MAX_CHANNELS];
 };
 
 struct riffa_elem {
@@ -109,7 +114,10 @@ struct riffa_sg {
 	bool busy;		/* fetch requested or running */
 	bool running;		/* requests were issued */
 	bool aborted;		/* flushed while running: no RECVD at its end */
+	uint64_t aborted_ns;	/* when such a fetch was over */
 	bool recvd_seen;	/* the host read the last list's RECVD event */
+	uint64_t recvd_ns;	/* injected: the event is due then; 0: none is */
+	bool stuck;		/* injected: the fetch never ends */
 	uint64_t next;
 	uint32_t words;		/* words still to arrive */
 	uint64_t ready_ns;
@@ -132,6 +140,7 @@ struct riffa_tx {
 	enum riffa_tx_state state;
 	bool request;		/* held by the user logic */
 	bool closed;		/* user dropped the request early */
+	bool early;		/* the last transaction ended so */
 	uint32_t req_len, req_off;
 	bool req_last;
 	uint32_t len, off, limit, sent;
@@ -141,6 +150,7 @@ struct riffa_tx {
 	bool faulted;		/* current element was reported already */
 	bool blocked;		/* bus mastering off was reported already */
 	bool stalled;
+	bool stuck;		/* injected: no data until a reset */
 	uint32_t done_len;
 	bool done_read;
 	struct riffa_sg sg;
@@ -176,6 +186,7 @@ struct riffa {
 	struct riffa_config cfg;
 	struct riffa_ops ops;
 	struct violations *viol;
+	struct faults faults;	/* of the whole card */
 	struct riffa_stats stats;
 	uint32_t vector[2];
 	enum riffa_msi_state msi;

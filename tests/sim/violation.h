@@ -7,11 +7,13 @@
  * would, and the test harness fails the run.
  * Threads: no lock of its own; everything is called under the card lock.
  * Source: RIFFA 2.2 HDL (registers.v, sg_list_requester.v, tx_port_writer.v,
- * rx_port_reader.v, interrupt.v) and PCI Express rules.
+ * rx_port_reader.v, interrupt.v) and PCI Express rules; for the FT600 what its
+ * vendor's library and liboni send, and USB 3.2.
  */
 #ifndef SIM_VIOLATION_H
 #define SIM_VIOLATION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -34,6 +36,18 @@ enum violation {
 	VIOLATION_DMA_NO_MASTER,
 	VIOLATION_MSI_NO_MASTER,
 	VIOLATION_VECTOR_UNREAD,
+	/* FT600 */
+	VIOLATION_USB_ENDPOINT,
+	VIOLATION_USB_SESSION_LENGTH,
+	VIOLATION_USB_SESSION_COMMAND,
+	VIOLATION_USB_SESSION_PIPE,
+	VIOLATION_USB_SESSION_FIELDS,
+	VIOLATION_USB_IN_LENGTH,
+	VIOLATION_USB_VENDOR,
+	VIOLATION_USB_CHIP_WRITE,
+	VIOLATION_USB_FIFO_RESET,
+	VIOLATION_USB_COMMAND,
+	VIOLATION_USB_OUT_LENGTH,
 	VIOLATION_KINDS
 };
 
@@ -42,6 +56,8 @@ enum violation {
 
 struct violations {
 	uint64_t total;
+	uint64_t excused;	/* not counted in total */
+	bool lied;		/* the card said what is not so, see violation_excuse() */
 	uint64_t count[VIOLATION_KINDS];
 	char line[VIOLATION_LINES][VIOLATION_TEXT];	/* ring, by total */
 	FILE *log;	/* may be NULL; not owned */
@@ -54,6 +70,13 @@ const char *violation_why(enum violation kind);
 /* Count one violation; the text names the access, its value and the state. */
 void violation_report(struct violations *v, enum violation kind,
 		      const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * An injected fault told the host something wrong about the state of a channel:
+ * until the core is reset, an access that is forbidden in the true state only is
+ * no violation of the host. What is forbidden in every state stays one.
+ */
+void violation_excuse(struct violations *v, bool lied);
 
 void violation_reset(struct violations *v);
 

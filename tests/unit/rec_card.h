@@ -4,7 +4,8 @@
  * the recorder: the device model of tests/sim without driver, transport and real
  * time, so that a minute of frames takes seconds. Only for unit tests.
  *
- * It can lose frames on purpose (card_drop) and end like an unplugged card.
+ * It can lose frames on purpose (card_drop), end like an unplugged card, and have a
+ * headstage-rhs2116 on port B.
  * Threads: model and buffer are used by the recorder's reader thread once the
  * recorder was started.
  */
@@ -25,6 +26,7 @@
 
 struct card {
 	struct source src;
+	struct source_ops ops;
 	struct model *m;
 	struct onidev_table *table;
 	struct rec_device dev[REC_MAX_DEVICES];
@@ -32,15 +34,30 @@ struct card {
 	uint64_t produced[0x10000];	/* frames per address, dropped ones included */
 	uint64_t clock, end;		/* acquisition clock, where it stops */
 	uint8_t *buf;
-	size_t len, pos;
+	size_t len, pos, room;
 	uint64_t bytes;
 	/* lose frames [drop_from, drop_from + drop_n) of this device */
 	uint32_t drop_addr;
 	uint64_t drop_from, drop_n;
+	bool rhs;			/* headstage-rhs2116; before card_start() */
+	void (*step)(struct card *c);	/* before each step of the clock; may be NULL */
+	/* every frame as it is made, 16 bytes of header first; false: hold it for the test */
+	bool (*pass)(struct card *c, uint32_t addr, uint8_t *frame, size_t len);
 	int end_errno;			/* 0: ends as stopped */
 	unsigned int pace_us;		/* host time per wait() */
 	atomic_bool stopped;
 };
+
+/* Append to what the recorder reads next. */
+static void card_put(struct card *c, const void *frame, size_t len)
+{
+	if (c->len + len > c->room) {
+		c->room = 2 * (c->len + len);
+		c->buf = realloc(c->buf, c->room);
+	}
+	memcpy(c->buf + c->len, frame, len);
+	c->len += len;
+}
 
 static void card_emit(void *ctx, uint32_t addr, const void *frame, size_t len)
 {
@@ -49,9 +66,9 @@ static void card_emit(void *ctx, uint32_t addr, const void *frame, size_t len)
 
 	if (addr == c->drop_addr && n >= c->drop_from && n < c->drop_from + c->drop_n)
 		return;
-	c->buf = realloc(c->buf, c->len + len);
-	memcpy(c->buf + c->len, frame, len);
-	c->len += len;
+	card_put(c, frame, len);
+	if (c->pass && !c->pass(c, addr, c->buf + c->len - len, len))
+		c->len -= len;
 }
 
 static uint32_t card_used(void *ctx)
@@ -83,6 +100,8 @@ static int card_wait(struct source *s, int timeout_ms)
 	if (c->pace_us)
 		nanosleep(&(struct timespec){ .tv_nsec = c->pace_us * 1000L }, NULL);
 	c->len = c->pos = 0;
+	if (c->step)
+		c->step(c);
 	if (until > c->end)
 		until = c->end;
 	while (c->clock < until)
@@ -148,7 +167,7 @@ static void card_describe(struct card *c, const struct oni_device *row)
 	d->id = row->id;
 	onidev_table_name(c->table, row->addr, d->name);
 	d->sink = rec_sink_of(row->id);
-	d->hub_hz = row->addr >> 8 ? 42e6 : 250e6;
+	d->hub_hz = row->addr >> 8 == 2 ? 50e6 : row->addr >> 8 ? 42e6 : 250e6;
 	for (int i = 0; i < ONIDEV_ANALOG_CHANNELS; i++)
 		d->volts_per_code[i] = 20.0 / 65536;
 	d->memory_words = 1u << 29;
@@ -181,7 +200,8 @@ static void card_new(struct card *c)
 				 .fifo_total_words = card_total };
 
 	memset(c, 0, sizeof(*c));
-	c->src.ops = &ops;
+	c->ops = ops;
+	c->src.ops = &c->ops;
 	c->m = model_new(&env);
 	if (!c->m)
 		abort();
@@ -206,6 +226,8 @@ static void card_start(struct card *c, double seconds)
 	model_reset(c->m, 0);
 	model_tick(c->m, now);
 	card_write(c, 0x001, 3, 60);
+	if (c->rhs)
+		card_write(c, 0x002, 3, 40);
 	for (int i = 0; i < 30; i++)
 		model_tick(c->m, now += 100000000);
 	model_reset(c->m, 0);
@@ -213,6 +235,11 @@ static void card_start(struct card *c, double seconds)
 	card_write(c, 0x006, 0, 1);
 	card_write(c, 0x007, 0, 1);
 	card_write(c, 0x00a, 0, 1);
+	if (c->rhs) {
+		card_write(c, 0x200, 0x8000, 1);
+		card_write(c, 0x201, 0x8000, 1);
+		card_write(c, 0x202, 0, 1);
+	}
 	model_reset(c->m, 0);
 	n = model_table(c->m, rows, MODEL_MAX_ROWS);
 	for (size_t i = 0; i < n; i++)

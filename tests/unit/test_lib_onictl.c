@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* unit-sources: userspace/onictl/[a-z]*.c userspace/lib/[!f]*.c userspace/lib/frame.c */
-/* unit-libs: -ludev -ljansson -lm */
-/* unit-cflags: -Dmain=onictl_main -Iuserspace/onictl */
+/* unit-sources: userspace/onictl/[a-z]*.c userspace/cli/cli.c userspace/lib/[!f]*.c userspace/lib/frame.c */
+/* unit-sources: userspace/lib/usb/[a-z]*.c driver/oni_cobs.c driver/oni_ft600_parse.c driver/oni_guard.c driver/oni_table.c */
+/* unit-sources: userspace/onistim/conf.c userspace/onistim/decimal.c userspace/onistim/node.c */
+/* unit-sources: userspace/onistim/policy.c userspace/onistim/words.c driver/oni_stim_check.c */
+/* unit-libs: -ludev -lusb-1.0 -ljansson -linih -lgmp -lm */
+/* unit-cflags: -Dmain=onictl_main -Iuserspace -Iuserspace/onictl -Iuserspace/onistim */
 /*
  * The command line of onictl: a wrong one ends with status 2 and a message that
  * names what is wrong, before any device is touched; a missing device with status
@@ -15,63 +18,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 #include "onictl.h"
+#include "tests/unit/cli_bench.h"
 
 #undef main
-
-int onictl_main(int argc, char **argv);
-
-/* Run "onictl <line>", both outputs into @out. The exit status, -1 if it crashed. */
-static int run(const char *line, char *out, size_t len)
-{
-	char *argv[32] = { (char *)"onictl" }, *copy = strdup(line), *save = NULL, *word;
-	int fds[2], argc = 1, status;
-	size_t got = 0;
-	ssize_t n;
-	pid_t pid;
-
-	for (word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
-		argv[argc++] = word;
-	fflush(NULL);
-	assert_int_equal(pipe(fds), 0);
-	pid = fork();
-	if (!pid) {
-		dup2(fds[1], STDOUT_FILENO);
-		dup2(fds[1], STDERR_FILENO);
-		close(fds[0]);
-		close(fds[1]);
-		/* not exit(): the test's own memory is no leak of onictl */
-		fflush(NULL);
-		status = onictl_main(argc, argv);
-		fflush(NULL);
-		_exit(status);
-	}
-	close(fds[1]);
-	while (got < len - 1 && (n = read(fds[0], out + got, len - 1 - got)) > 0)
-		got += (size_t)n;
-	out[got] = '\0';
-	close(fds[0]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	free(copy);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void expect(const char *line, int status, const char *text)
-{
-	char out[8192];
-	int got = run(line, out, sizeof(out));
-
-	if (got != status || !strstr(out, text))
-		fail_msg("onictl %s: status %d, expected %d with '%s':\n%s", line, got, status,
-			 text, out);
-	/* One message, one hint. */
-	if (status == EXIT_USAGE && !strstr(out, "--help'."))
-		fail_msg("onictl %s: no hint:\n%s", line, out);
-}
 
 static void test_unknown_words(void **state)
 {
@@ -176,6 +128,37 @@ static void test_times_and_sizes(void **state)
 	expect("clock -t", 2, "option '-t' needs a value");
 }
 
+static void test_rhythm(void **state)
+{
+	(void)state;
+	expect("rhythm frobnicate", 2, "'rhythm frobnicate' is not known");
+	expect("rhythm status more", 2, "too many arguments");
+	expect("rhythm scan more", 2, "takes no arguments");
+	expect("rhythm streams e1", 2, "are no streams");
+	expect("rhythm streams a1 a1", 2, "are no streams");
+	expect("rhythm streams none a1", 2, "are no streams");
+	expect("rhythm rate 24000", 2, "no rate '24000'");
+	expect("rhythm rate fast", 2, "rate 'fast' is no frequency");
+	expect("rhythm rate nan", 2, "rate 'nan' is no frequency");
+	expect("rhythm rate -1", 2, "must not be negative");
+	expect("rhythm rate 20000 30000", 2, "takes one rate");
+	expect("rhythm bandwidth", 2, "takes two cutoffs");
+	expect("rhythm bandwidth 300", 2, "takes two cutoffs");
+	expect("rhythm bandwidth 7500 300", 2, "must be below");
+	expect("rhythm bandwidth 0 7500", 2, "cutoff '0' is no frequency");
+	expect("rhythm bandwidth 1 7500 --dsp x", 2, "cutoff 'x' is no frequency");
+	expect("rhythm scan --dsp 1", 2, "only goes with 'bandwidth'");
+	expect("rhythm settle", 2, "takes on or off");
+	expect("rhythm settle maybe", 2, "takes on or off");
+	expect("-d /dev/null rhythm", 1, "this is not an ONI controller");
+	expect("-d /dev/null rhythm streams a1 a1+ d2", 1, "this is not an ONI controller");
+	expect("-d /dev/null rhythm streams none", 1, "this is not an ONI controller");
+	expect("-d /dev/null rhythm rate 20000", 1, "this is not an ONI controller");
+	expect("-d /dev/null rhythm scan", 1, "this is not an ONI controller");
+	expect("-d /dev/null rhythm bandwidth 1 7500 --dsp 1", 1, "this is not an ONI controller");
+	expect("-d /dev/null rhythm settle on", 1, "this is not an ONI controller");
+}
+
 static void test_numbers(void **state)
 {
 	const char *why;
@@ -210,7 +193,7 @@ static void test_help_everywhere(void **state)
 {
 	static const char *const names[] = {
 		"list", "info", "devices", "stats", "reg", "enable", "disable", "port", "reset",
-		"start", "stop", "watch", "clock",
+		"start", "stop", "watch", "clock", "rhythm",
 	};
 	char line[64];
 	size_t i;
@@ -221,7 +204,7 @@ static void test_help_everywhere(void **state)
 	expect("--version", 0, "interface version 1");
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(line, sizeof(line), "%s --help", names[i]);
-		expect(line, 0, "Usage: onictl [-d DEVICE] [--json]");
+		expect(line, 0, "Usage: onictl [-d DEVICE] [--backend=BACKEND] [--json]");
 		expect(line, 0, "research use only");
 		expect("--help", 0, names[i]);
 	}
@@ -260,18 +243,58 @@ static void test_missing_devices(void **state)
 	expect("-d /dev/null watch rhd2164", 1, "this is not an ONI controller");
 }
 
+/* No board is on the machine that runs this, or nobody may touch it. */
+static void test_backends(void **state)
+{
+	(void)state;
+	expect("--backend", 2, "option '--backend' needs a value");
+	expect("--backend pcie info", 2, "--backend wants kernel, usb or auto, not 'pcie'");
+	expect("info --backend= list", 2, "--backend wants kernel, usb or auto, not ''");
+	expect("list now", 2, "too many arguments");
+	expect("--backend kernel -d usb:no-such-board info", 1, "(ENOENT)");
+	expect("--backend usb -d usb:no-such-board info", 1, "cannot open the controller usb:no");
+	expect("--backend auto -d usb:no-such-board reset", 1, "cannot open the controller usb:no");
+	expect("-d /dev/bus/usb/999/999 info", 1, "cannot open the controller /dev/bus");
+	expect("--backend usb -d /dev/null info", 1, "cannot open the controller /dev/null");
+}
+
+/* Bounds of stimulation: a file with a mistake never gets as far as a device. */
+static void test_policy(void **state)
+{
+	char line[600];
+	const char *top = getenv("TOP");
+
+	(void)state;
+	expect("policy", 2, "needs more arguments");
+	expect("policy frobnicate", 2, "'policy frobnicate' is not known");
+	expect("policy load", 2, "'policy load' needs a file");
+	expect("policy show more", 2, "too many arguments");
+	expect("policy load /nonexistent", 1, "cannot read it: No such file or directory; nothing was loaded");
+	expect("policy check /nonexistent", 1, "cannot read it");
+	expect("-d oni99 policy show", 1, "/dev/oni99-stim");
+	expect("policy --help", 0, "not a medical device");
+	snprintf(line, sizeof(line), "policy check %s/userspace/policies/utah.ini", top ? top : ".");
+	expect(line, 0, "class tip: contacts 0-31");
+	expect(line, 0, "shannon_k               k = -0.096  policy");
+	snprintf(line, sizeof(line), "-d oni99 policy load %s/userspace/policies/utah.ini", top ? top : ".");
+	expect(line, 1, "/dev/oni99-stim");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_backends),
 		cmocka_unit_test(test_unknown_words),
 		cmocka_unit_test(test_number_of_arguments),
 		cmocka_unit_test(test_register_numbers),
 		cmocka_unit_test(test_voltages),
 		cmocka_unit_test(test_times_and_sizes),
+		cmocka_unit_test(test_rhythm),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_help_everywhere),
 		cmocka_unit_test(test_help_tells_the_defaults),
 		cmocka_unit_test(test_missing_devices),
+		cmocka_unit_test(test_policy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

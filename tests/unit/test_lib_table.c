@@ -219,7 +219,17 @@ static void test_types_are_consistent(void **state)
 	assert_null(onidev_type_find_name("nothing"));
 }
 
-/* What the registry says about refused writes is what the driver refuses. */
+/* The only register that can be written is on one hub: of an Acquisition Board. */
+static int driver_lets(uint32_t id, uint32_t reg)
+{
+	return oni_guard_reg_writable(id, reg, 0) ||
+	       (id == ONIDEV_ID_INFO && oni_guard_rhythm_hub_writable(reg, 0));
+}
+
+/*
+ * What the registry says about refused writes is what the driver refuses. Where it looks
+ * at the value, it lets 0 through.
+ */
 static void test_guard_is_the_drivers(void **state)
 {
 	const struct onidev_type *t;
@@ -229,7 +239,7 @@ static void test_guard_is_the_drivers(void **state)
 	for (i = 0; (t = onidev_type_at(i)); i++)
 		for (j = 0; j < t->reg_count; j++) {
 			const struct onidev_reg *r = &t->regs[j];
-			int refused = !oni_guard_reg_writable(t->id, r->addr);
+			int refused = !driver_lets(t->id, r->addr);
 
 			if (!(r->flags & ONIDEV_REG_W))
 				continue;

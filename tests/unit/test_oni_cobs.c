@@ -182,6 +182,7 @@ static void refused(const uint8_t *p, size_t n)
 	assert_int_equal(good, 0);
 }
 
+/* verifies: R23 */
 static void nonsense_is_refused(void **state)
 {
 	static const uint8_t beyond[] = { 9, 2, 1, 1, 1, 0 };	/* code past the end */
@@ -198,7 +199,11 @@ static void nonsense_is_refused(void **state)
 	refused(high, sizeof(high));
 }
 
-/* Random bytes: never out of bounds (the sanitizers watch), never a lock-up. */
+/*
+ * Random bytes: never out of bounds (the sanitizers watch), never a lock-up.
+ *
+ * verifies: R23
+ */
 static void garbage_is_survived(void **state)
 {
 	static const uint8_t ack[] = { 0, 2, 2, 1, 1, 1, 0 };

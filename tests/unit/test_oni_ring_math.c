@@ -38,6 +38,46 @@ static void room_ends_exactly_at_the_tail(void **state)
 	assert_false(oni_ring_fits(UINT64_MAX, UINT64_MAX - 61441, 65536, 4096));
 }
 
+/*
+ * Of a position p nothing is lost at claim = p + size, its first byte at one more;
+ * below one ring nothing can have been overwritten at all.
+ */
+static void lapped_exactly_one_ring_behind_the_claim(void **state)
+{
+	static const uint64_t size = 65536;
+	static const uint64_t pos[] = { 0, 4, 4096, 65532, 65536, 1000000004, UINT64_MAX - 65537 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(pos) / sizeof(pos[0]); i++) {
+		assert_false(oni_ring_lapped(pos[i] + size, pos[i], size));
+		assert_true(oni_ring_lapped(pos[i] + size + 1, pos[i], size));
+		assert_false(oni_ring_lapped(pos[i], pos[i], size));
+	}
+	for (i = 0; i <= size; i += 4096)
+		assert_false(oni_ring_lapped(i, 0, size));
+	/* A position ahead of the claim is not behind it. */
+	assert_false(oni_ring_lapped(0, UINT64_MAX, size));
+	assert_false(oni_ring_lapped(size + 1, UINT64_MAX, size));
+	assert_false(oni_ring_lapped(UINT64_MAX, UINT64_MAX - size, size));
+	assert_true(oni_ring_lapped(UINT64_MAX, UINT64_MAX - size - 1, size));
+}
+
+/* What is lost is what lies before claim - size: walk a ring and compare byte by byte. */
+static void lapped_agrees_with_a_ring_of_bytes(void **state)
+{
+	static uint64_t written_by[64];		/* position that a slot holds */
+	uint64_t claim, pos;
+
+	(void)state;
+	for (claim = 1; claim < 1000; claim++) {
+		written_by[(claim - 1) % 64] = claim - 1;
+		for (pos = 0; pos < claim; pos++)
+			assert_int_equal(oni_ring_lapped(claim, pos, 64),
+					 written_by[pos % 64] != pos);
+	}
+}
+
 static void due_by_amount_or_by_age(void **state)
 {
 	(void)state;
@@ -87,6 +127,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tail_moves_forward_only),
 		cmocka_unit_test(room_ends_exactly_at_the_tail),
+		cmocka_unit_test(lapped_exactly_one_ring_behind_the_claim),
+		cmocka_unit_test(lapped_agrees_with_a_ring_of_bytes),
 		cmocka_unit_test(due_by_amount_or_by_age),
 		cmocka_unit_test(spans_cover_a_stretch),
 		cmocka_unit_test(offset_is_the_position_modulo_size),

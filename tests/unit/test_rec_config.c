@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* unit-sources: userspace/onirec/config.c userspace/lib/headstage.c */
+/* unit-sources: userspace/onirec/config.c userspace/lib/headstage.c userspace/lib/rhythm.c */
 /* unit-libs: -linih -lm */
 /*
  * test_rec_config.c - the configuration file of onirec: every key, and one
@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <linux/oni.h>
+#include <onidev.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +48,7 @@ static void expect_mistake(const char *text, const char *words)
 static void every_key_is_taken(void **state)
 {
 	(void)state;
-	assert_int_equal(load("[device]\nname = oni3\nblock = 16K\nring = 128M\nlatency_us = 500\n"
+	assert_int_equal(load("[device]\nname = oni3\nbackend = usb\nblock = 16K\nring = 128M\nlatency_us = 500\n"
 			      "[record]\ndirectory = /data\nseconds = 2.5\nsize = 3G\naux = no\n"
 			      "buffer = 32M\nreserve = 1G\nsync_seconds = 0.5\nfill_seconds = 3\n"
 			      "[port a]\nheadstage = hs64\nvolts = 6.1\n"
@@ -55,8 +56,12 @@ static void every_key_is_taken(void **state)
 			      "[enable]\nrhd2164 = yes\nanalog-io = no\n"
 			      "[detect]\nenabled = off\nthreshold = 5\nfixed_uv = 40\n"
 			      "polarity = both\nchannel_rate = 10\nstream_rate = 20\npre = 4\n"
-			      "post = 20\nprime_seconds = 2\n"), 0);
+			      "post = 20\nprime_seconds = 2\n"
+			      "[stimulation]\nblank = all\nblank_pre_us = 10\n"
+			      "blank_post_us = 20.5\ntrain_us = 30\nfire_us = 40\n"
+			      "[stimulation trains]\n01234567 = 40\n89abcdef01 = 50\n"), 0);
 	assert_string_equal(c.device, "oni3");
+	assert_int_equal(c.backend, ONIDEV_OPEN_USB);
 	assert_int_equal(c.block_bytes, 16384);
 	assert_int_equal(c.ring_bytes, 128u << 20);
 	assert_int_equal(c.latency_us, 500);
@@ -82,6 +87,12 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(c.n_pre, 4);
 	assert_int_equal(c.n_post, 20);
 	assert_true(c.prime_seconds == 2);
+	assert_int_equal(c.blank, REC_BLANK_ALL);
+	assert_true(c.blank_pre_us == 10 && c.blank_post_us == 20.5 && c.train_us == 30 &&
+		    c.fire_us == 40);
+	assert_int_equal(c.n_trains, 2);
+	assert_string_equal(c.trains[1].hash, "89abcdef01");
+	assert_true(c.trains[0].us == 40 && c.trains[1].us == 50);
 }
 
 static void mistakes_are_named_with_their_line(void **state)
@@ -99,12 +110,32 @@ static void mistakes_are_named_with_their_line(void **state)
 	expect_mistake("[record]\nsize = -5\n", "size must be a size");
 	expect_mistake("[device]\nblock = 1\n", "block must be a size from 4K to 16M");
 	expect_mistake("[detect]\nchannel_rate = 1.5\n", "channel_rate must be");
+	expect_mistake("[device]\nbackend = pcie\n", "backend must be kernel, usb or auto");
 	expect_mistake("[detect]\npolarity = up\n", "polarity must be negative, positive or both");
+	expect_mistake("[stimulation]\nblank = some\n", "blank must be headstage, all or none");
+	expect_mistake("[stimulation trains]\n0123456 = 1\n", "is not the beginning of a program hash");
+	expect_mistake("[stimulation trains]\n0123456G = 1\n", "is not the beginning of a program hash");
+	expect_mistake("[stimulation trains]\n01234567 = -1\n", "01234567 must be microseconds");
 	expect_mistake("[enable]\nrhd2164 = 7\n", "rhd2164 must be yes or no");
 	expect_mistake("[port a]\nheadstage = hs65\n", "headstage 'hs65' is not known");
 	expect_mistake("[port a]\nheadstage = hs64\nvolts = 1e3\n", "volts must be a number");
 	expect_mistake("[port b]\nvolts = 5\n", "[port b] has volts but no headstage");
 	expect_mistake("[port a]\nwatts = 5\n", "key 'watts' is not known in a port section");
+}
+
+static void streams_of_rhythm_are_names(void **state)
+{
+	(void)state;
+	assert_int_equal(load("[rhythm]\nstreams = a1 a1+ C2\n"), 0);
+	assert_string_equal(c.rhythm_streams, "a1 a1+ C2");
+	assert_int_equal(load("[rhythm]\nstreams = a1 a1+ a2 a2+ b1 b1+ b2 b2+ c1 c1+ c2 c2+ d1 "
+			      "d1+ d2 d2+\n"), 0);
+	assert_int_equal(load("[record]\nseconds = 1\n"), 0);
+	assert_string_equal(c.rhythm_streams, "");
+	expect_mistake("[rhythm]\nstreams = e1\n", "line 2: streams must be data lines such as");
+	expect_mistake("[rhythm]\nstreams = a1 a1\n", "streams must be data lines");
+	expect_mistake("[rhythm]\nstreams =\n", "streams must be data lines");
+	expect_mistake("[rhythm]\nrate = 1\n", "key 'rate' is not known in [rhythm]");
 }
 
 static void a_missing_file_is_said(void **state)
@@ -149,6 +180,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_key_is_taken),
 		cmocka_unit_test(mistakes_are_named_with_their_line),
+		cmocka_unit_test(streams_of_rhythm_are_names),
 		cmocka_unit_test(a_missing_file_is_said),
 		cmocka_unit_test(device_lists_are_exact),
 		cmocka_unit_test(sizes),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* unit-sources: userspace/onirec/[!ms]*.c userspace/onirec/spike.c userspace/onirec/summary.c */
+/* unit-sources: userspace/onirec/[!ms]*.c userspace/onirec/spike.c userspace/onirec/summary.c userspace/audit/published.c */
 /* unit-sources: tests/sim/model/[a-z]*.c userspace/lib/[!f]*.c userspace/lib/frame.c */
-/* unit-libs: -ljansson -linih -ludev -lpthread -lm */
+/* unit-sources: userspace/lib/usb/[a-z]*.c driver/oni_cobs.c driver/oni_ft600_parse.c driver/oni_guard.c driver/oni_table.c */
+/* unit-libs: -ljansson -linih -ludev -lusb-1.0 -lpthread -lm */
 /*
  * test_rec_engine.c - the recorder's threads on frames of the simulated devices,
  * without driver and real time: everything counted, everything on disk, gaps
@@ -13,13 +14,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/unit/rec_card.h"
+#include "tests/unit/temp_dir.h"
 #include "userspace/onirec/oeb.h"
 
 #define AMP	"continuous/ONIX-100.PortA-Rhd2164/"
@@ -27,19 +28,10 @@
 static char dir[64];
 static char session[100];
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
 static int setup(void **state)
 {
 	(void)state;
-	strcpy(dir, "/tmp/test_rec_XXXXXX");
-	if (!mkdtemp(dir))
+	if (temp_dir_new(dir, sizeof(dir), "test_rec"))
 		return -1;
 	snprintf(session, sizeof(session), "%s/s", dir);
 	return 0;
@@ -48,7 +40,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return temp_dir_remove(dir);
 }
 
 static const char *in_rec(unsigned int number, const char *name)

@@ -11,7 +11,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/temp_dir.h"
 #include "userspace/onirec/crc32c.h"
 #include "userspace/onirec/npy.h"
 #include "userspace/onirec/oeb.h"
@@ -30,25 +30,16 @@
 
 static char dir[64];
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
 static int setup(void **state)
 {
 	(void)state;
-	strcpy(dir, "/tmp/test_rec_XXXXXX");
-	return mkdtemp(dir) ? 0 : -1;
+	return temp_dir_new(dir, sizeof(dir), "test_rec");
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return temp_dir_remove(dir);
 }
 
 static const char *in_dir(const char *name)

@@ -507,6 +507,270 @@ static void less_than_the_priming_is_searched_at_the_end(void **state)
 	free(x);
 }
 
+/* --- disturbances from outside ------------------------------------------------------- */
+
+struct interval {
+	uint64_t from, to;	/* numbers of frames, from 0 */
+};
+
+/* Every 1/10 s, 6 ms, also at the beginning and in the priming. */
+#define BLANKS	29
+
+static struct interval blank_at(unsigned int i)
+{
+	uint64_t from = i * (RATE / 10) + (i ? 37 * i : 0);
+
+	return (struct interval){ from, from + 180 };
+}
+
+static bool inside(uint64_t sample, uint64_t margin)
+{
+	for (unsigned int i = 0; i < BLANKS; i++) {
+		struct interval b = blank_at(i);
+
+		if (sample - 1000 + margin >= b.from && sample - 1000 < b.to + margin)
+			return true;
+	}
+	return false;
+}
+
+/* As a stimulator leaves it: both ends of the range, then something that decays. */
+static void add_artifacts(int16_t *x, unsigned int ch)
+{
+	for (unsigned int i = 0; i < BLANKS; i++) {
+		struct interval b = blank_at(i);
+
+		for (uint64_t t = b.from; t < b.to; t++)
+			for (unsigned int c = 0; c < ch; c++)
+				x[t * ch + c] = t < b.from + 60 ? (t / 6 % 2 ? INT16_MAX : INT16_MIN)
+						: (int16_t)(-30000 / (int64_t)(t - b.from - 50));
+	}
+}
+
+static struct spike_stats run_blanked(struct log *l, const struct spike_config *cfg,
+				      const int16_t *x, size_t n, size_t block)
+{
+	struct spike_detector *d = spike_new(cfg, keep, l);
+	struct spike_stats st;
+	unsigned int told = 0;
+
+	l->n = 0;
+	assert_non_null(d);
+	for (size_t i = 0; i < n; i += block) {
+		size_t k = n - i < block ? n - i : block;
+
+		for (; told < BLANKS && blank_at(told).from < i + k; told++)
+			spike_blank(d, 1000 + blank_at(told).from, 1000 + blank_at(told).to);
+		spike_push(d, x + i * cfg->channels, k, 1000 + i);
+	}
+	spike_flush(d);
+	spike_get_stats(d, &st);
+	spike_free(d);
+	return st;
+}
+
+static bool same_spike(struct log *a, unsigned int i, struct log *b, unsigned int k)
+{
+	struct spike_event x = a->ev[i], y = b->ev[k];
+
+	x.wave = y.wave = NULL;
+	return !memcmp(&x, &y, sizeof(x)) && !memcmp(a->wave[i], b->wave[k], sizeof(a->wave[i]));
+}
+
+static void artifacts_in_blanks_change_nothing_outside(void **state)
+{
+	static struct log clean, disturbed, seen;
+	struct spike_config cfg;
+	struct spike_stats st;
+	size_t n = 90000;
+	int16_t *x = make_signal(3, n, 250);
+
+	(void)state;
+	spike_config_default(&cfg, 3, RATE);
+	cfg.prime_frames = RATE;
+	cfg.channel_rate = cfg.stream_rate = 0;
+	st = run_blanked(&clean, &cfg, x, n, 500);
+	assert_int_equal(st.blanks, BLANKS);
+	assert_int_equal(st.blanked, BLANKS * 180);
+	assert_int_equal(st.late, 0);
+	assert_int_equal(st.frames, n);
+	add_artifacts(x, 3);
+	/* they are a disturbance: without blanks there are spikes in them */
+	run(&seen, &cfg, x, n, 500);
+	for (unsigned int i = 0, k = 0; i <= seen.n; i++) {
+		assert_true(i < seen.n || k > BLANKS);
+		k += i < seen.n && inside(seen.ev[i].sample, 0);
+	}
+	st = run_blanked(&disturbed, &cfg, x, n, 500);
+	assert_int_equal(disturbed.n, clean.n);
+	assert_true(clean.n > 100);
+	for (unsigned int i = 0; i < clean.n; i++) {
+		assert_true(same_spike(&clean, i, &disturbed, i));
+		assert_false(inside(clean.ev[i].sample, 0));
+	}
+	free(x);
+}
+
+/* What is further away than the filter sees is found as if nothing had happened. */
+static void spikes_away_from_blanks_are_those_without_blanks(void **state)
+{
+	static struct log plain, blanked;
+	struct spike_config cfg;
+	size_t n = 90000;
+	int16_t *x = make_signal(3, n, 250);
+	unsigned int k = 0, same = 0, far = 0;
+
+	(void)state;
+	spike_config_default(&cfg, 3, RATE);
+	cfg.fixed = 60;			/* the noise is measured on other frames */
+	cfg.channel_rate = cfg.stream_rate = 0;
+	run(&plain, &cfg, x, n, 500);
+	run_blanked(&blanked, &cfg, x, n, 500);
+	for (unsigned int i = 0; i < plain.n; i++) {
+		if (inside(plain.ev[i].sample, 300))
+			continue;
+		far++;
+		while (k < blanked.n && blanked.ev[k].sample < plain.ev[i].sample)
+			k++;
+		for (unsigned int j = k; j < blanked.n &&
+		     blanked.ev[j].sample == plain.ev[i].sample; j++) {
+			blanked.ev[j].noise_sigma = plain.ev[i].noise_sigma;
+			same += same_spike(&plain, i, &blanked, j);
+		}
+	}
+	assert_int_equal(same, far);
+	assert_true(far > 80);
+	free(x);
+}
+
+static void blanked_results_do_not_depend_on_block_borders(void **state)
+{
+	static const size_t blocks[] = { 1, 7, 179, 4096, MAX };
+	static struct log first, other;
+	struct spike_config cfg;
+	size_t n = 90000;
+	int16_t *x = make_signal(3, n, 250);
+
+	(void)state;
+	add_artifacts(x, 3);
+	spike_config_default(&cfg, 3, RATE);
+	cfg.prime_frames = RATE;
+	run_blanked(&first, &cfg, x, n, blocks[0]);
+	assert_true(first.n > 100);
+	for (unsigned int b = 1; b < 5; b++) {
+		run_blanked(&other, &cfg, x, n, blocks[b]);
+		assert_int_equal(other.n, first.n);
+		for (unsigned int i = 0; i < first.n; i++)
+			assert_true(same_spike(&first, i, &other, i));
+	}
+	free(x);
+}
+
+/* Half of the time is artifact, from the first frame on, and the noise is still known. */
+static void noise_is_not_measured_in_blanks(void **state)
+{
+	static struct log l;
+	struct spike_config cfg;
+	struct spike_detector *d;
+	size_t n = 6 * RATE, every = 3000;
+	int16_t *x = make_signal(1, n, 0), *y = malloc(n * sizeof(*y));
+	double clean, disturbed;
+
+	(void)state;
+	memcpy(y, x, n * sizeof(*y));
+	for (size_t i = 0; i < n; i++)
+		if (i % every < every / 2)
+			y[i] = (int16_t)(rnd() % 60000 - 30000);
+	spike_config_default(&cfg, 1, RATE);
+	cfg.prime_frames = 2 * RATE;
+	l.n = 0;
+	d = spike_new(&cfg, keep, &l);
+	spike_push(d, x, n, 0);
+	clean = spike_sigma(d, 0);
+	spike_free(d);
+	l.n = 0;
+	d = spike_new(&cfg, keep, &l);
+	for (size_t i = 0; i < n; i += every)
+		spike_blank(d, i, i + every / 2);
+	spike_push(d, y, n, 0);
+	disturbed = spike_sigma(d, 0);
+	spike_flush(d);
+	spike_free(d);
+	assert_true(fabs(disturbed / clean - 1) < 0.03);
+	assert_true(l.n < 40);
+	free(x);
+	free(y);
+}
+
+static void late_and_odd_blanks_are_counted(void **state)
+{
+	static struct log l;
+	struct spike_config cfg;
+	struct spike_detector *d;
+	struct spike_stats st;
+	size_t n = 60000;
+	int16_t *x = make_signal(1, n, 250);
+
+	(void)state;
+	spike_config_default(&cfg, 1, RATE);
+	cfg.prime_frames = RATE / 10;
+	l.n = 0;
+	d = spike_new(&cfg, keep, &l);
+	spike_push(d, x, 30000, 0);
+	spike_blank(d, 29000, 31000);		/* half of it is over */
+	spike_blank(d, 30500, 30600);		/* inside the last */
+	spike_blank(d, 30900, 31500);		/* overlaps */
+	spike_blank(d, 40000, 40000);		/* none */
+	spike_blank(d, 32000, 32100);
+	spike_blank(d, 31900, 32200);		/* begins before the last: cut */
+	spike_push(d, x + 30000, 30000, 30000);
+	spike_flush(d);
+	spike_get_stats(d, &st);
+	assert_int_equal(st.late, 1000);
+	assert_int_equal(st.blanked, 1500 + 200);
+	assert_int_equal(st.blanks, 2);
+	spike_free(d);
+	/* more than there is room for: everything up to the last */
+	d = spike_new(&cfg, keep, &l);
+	l.n = 0;
+	for (unsigned int i = 0; i < SPIKE_MAX_BLANKS + 100; i++)
+		spike_blank(d, 3 * i, 3 * i + 1);
+	spike_push(d, x, n, 0);
+	spike_flush(d);
+	spike_get_stats(d, &st);
+	assert_int_equal(st.blanked, SPIKE_MAX_BLANKS - 1 + 3 * 100 + 1);
+	spike_free(d);
+	free(x);
+}
+
+/* A train of blanks is no way round the limit. */
+static void rate_limits_go_on_over_blanks(void **state)
+{
+	static struct log l;
+	struct spike_config cfg;
+	struct spike_detector *d;
+	struct spike_stats st;
+	size_t n = 90000;
+	int16_t *x = make_signal(1, n, 0);
+
+	(void)state;
+	spike_config_default(&cfg, 1, RATE);
+	cfg.prime_frames = RATE / 10;
+	cfg.k = 1.5;
+	cfg.channel_rate = 10;
+	l.n = 0;
+	d = spike_new(&cfg, keep, &l);
+	for (size_t i = 0; i < n; i += 1000)
+		spike_blank(d, i, i + 30);
+	spike_push(d, x, n, 0);
+	spike_flush(d);
+	spike_get_stats(d, &st);
+	assert_true(st.spikes <= 10 * 4);
+	assert_true(st.guarded > 500);
+	spike_free(d);
+	free(x);
+}
+
 static void nonsense_is_refused(void **state)
 {
 	struct spike_config cfg;
@@ -541,6 +805,12 @@ int main(void)
 		cmocka_unit_test(full_scale_does_not_overflow),
 		cmocka_unit_test(a_flat_channel_is_silent),
 		cmocka_unit_test(less_than_the_priming_is_searched_at_the_end),
+		cmocka_unit_test(artifacts_in_blanks_change_nothing_outside),
+		cmocka_unit_test(spikes_away_from_blanks_are_those_without_blanks),
+		cmocka_unit_test(blanked_results_do_not_depend_on_block_borders),
+		cmocka_unit_test(noise_is_not_measured_in_blanks),
+		cmocka_unit_test(late_and_odd_blanks_are_counted),
+		cmocka_unit_test(rate_limits_go_on_over_blanks),
 		cmocka_unit_test(nonsense_is_refused),
 	};
 

@@ -52,6 +52,7 @@ enum { CMD_VERSION = 1, CMD_DMA_MAP, CMD_DMA_UNMAP, CMD_INFO, CMD_REGION_INFO,
 
 struct client {
 	char dir[64];
+	char where[128];		/* what the simulator listens on */
 	pid_t pid;
 	int sock, ctrl, msi;
 	uint16_t id;
@@ -89,10 +90,11 @@ static inline int client_connect(const char *path)
 	return fd;
 }
 
-/* @extra: more command line words, NULL at the end. */
-static inline void client_spawn(struct client *c, const char *const *extra)
+/* @option names the socket @where; @extra: more command line words, NULL at the end. */
+static inline void client_spawn_on(struct client *c, const char *option, const char *where,
+				   const char *const *extra)
 {
-	const char *argv[32] = { getenv("ONISIM"), "--socket", NULL, "--control", NULL,
+	const char *argv[32] = { getenv("ONISIM"), option, NULL, "--control", NULL,
 				 "--truth", NULL };
 	char line[256];
 	int out[2], n = 7;
@@ -102,7 +104,7 @@ static inline void client_spawn(struct client *c, const char *const *extra)
 		fail_msg("ONISIM does not name the simulator");
 	strcpy(c->dir, "/tmp/onisim-test-XXXXXX");
 	assert_non_null(mkdtemp(c->dir));
-	argv[2] = client_path(c, "vfio");
+	argv[2] = where ? where : client_path(c, "socket");
 	argv[4] = client_path(c, "control");
 	argv[6] = client_path(c, "truth");
 	while (extra && *extra)
@@ -122,10 +124,15 @@ static inline void client_spawn(struct client *c, const char *const *extra)
 	close(out[1]);
 	f = fdopen(out[0], "r");
 	assert_non_null(fgets(line, sizeof(line), f));
-	assert_non_null(strstr(line, "listening on"));
+	assert_int_equal(sscanf(line, "onisim: listening on %127s", c->where), 1);
 	/* Nobody reads the summary; it fits into the pipe. */
 	fcntl(fileno(f), F_SETFD, FD_CLOEXEC);
 	c->ctrl = client_connect(client_path(c, "control"));
+}
+
+static inline void client_spawn(struct client *c, const char *const *extra)
+{
+	client_spawn_on(c, "--socket", NULL, extra);
 }
 
 /* Ends the simulator; returns its exit status. */
@@ -187,7 +194,7 @@ static inline uint64_t client_status(struct client *c, const char *key)
 	}
 	if (!at)
 		fail_msg("status has no %s", key);
-	return strtoull(at + strlen(want), NULL, 10);
+	return strtoull(at + strlen(want), NULL, 0);
 }
 
 /* ---- vfio-user ---- */
@@ -311,7 +318,7 @@ static inline void client_negotiate(struct client *c)
 /* Connect, negotiate and map the guest memory. */
 static inline void client_attach(struct client *c)
 {
-	c->sock = client_connect(client_path(c, "vfio"));
+	c->sock = client_connect(client_path(c, "socket"));
 	c->id = 0;
 	client_negotiate(c);
 	c->ram_fd = memfd_create("guest", MFD_CLOEXEC);

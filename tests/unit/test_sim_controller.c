@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* unit-sources: tests/sim/controller.c tests/sim/fifo.c tests/sim/riffa.c tests/sim/violation.c tests/sim/model/[a-z]*.c */
+/* unit-sources: tests/sim/controller.c tests/sim/onix.c tests/sim/fifo.c tests/sim/riffa.c tests/sim/fault.c tests/sim/violation.c tests/sim/model/[a-z]*.c */
 /* unit-libs: -lm */
 /* unit-cflags: -Itests/sim */
 /*
  * test_sim_controller.c - what a start and a reset of the core do to card RAM.
  *
- * Drives controller.c without a host: blocks are taken as the core takes them,
+ * Drives controller.c and onix.c without a host: blocks are taken as the core takes them,
  * and a request is closed as the end of a transaction closes it.
  * Source: liboni (oni.c on what a restart finds, onidriver_riffa.c on the
  * drain after a stop and on the reset of the core).
@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "controller.h"
+#include "onix.h"
 
 #define BLOCK_WORDS	128u
 #define SECOND		1000000000ull
@@ -27,6 +27,7 @@
 
 struct bench {
 	struct controller c;
+	struct onix x;
 	struct riffa r;
 	struct fifo f;
 	struct violations v;
@@ -57,7 +58,8 @@ static uint32_t env_words(void *ctx)
 
 static int setup(void **state)
 {
-	struct riffa_config cfg = { .channels = CONTROLLER_CHANNELS };
+	struct riffa_config cfg = { .channels = ONIX_CHANNELS };
+	struct controller_ops ops;
 	struct riffa_ops none = { 0 };
 	struct model_env env = {
 		.emit = env_emit, .fifo_used_words = env_words,
@@ -69,7 +71,9 @@ static int setup(void **state)
 	assert_non_null(b);
 	riffa_init(&b->r, &cfg, &none, &b->v);
 	assert_int_equal(fifo_init(&b->f, 1 << 20), 0);
-	assert_int_equal(controller_init(&b->c, &b->r, &b->f), 0);
+	onix_init(&b->x, &b->c, &b->r);
+	ops = onix_ops(&b->x);
+	assert_int_equal(controller_init(&b->c, &ops, &b->r.faults, &b->f), 0);
 	b->c.event = on_event;
 	b->m = model_new(&env);
 	assert_non_null(b->m);
@@ -89,7 +93,7 @@ static int teardown(void **state)
 
 static void conf(uint32_t reg, uint32_t val)
 {
-	assert_int_equal(controller_data(&b->c, CH_CONFIG, reg, &val, 1), 1);
+	assert_int_equal(onix_data(&b->x, CH_CONFIG, reg, &val, 1), 1);
 }
 
 static void pass(uint64_t ns)
@@ -99,6 +103,7 @@ static void pass(uint64_t ns)
 	while (b->now < end) {
 		b->now += SECOND / 1000;
 		controller_step(&b->c, b->now);
+		onix_step(&b->x);
 	}
 }
 
@@ -109,7 +114,7 @@ static void first_run(void)
 
 	conf(REG_RESET, 1);
 	pass(SECOND / 100);
-	controller_data(&b->c, CH_READ, 0, &words, 1);
+	onix_data(&b->x, CH_READ, 0, &words, 1);
 	conf(REG_RESET_COUNTER, 2);
 	pass(SECOND);
 	conf(REG_RUNNING, 0);
@@ -122,11 +127,12 @@ static void drain(void)
 	size_t words;
 
 	while (riffa_tx_requested(&b->r, CH_READ)) {
-		controller_peek(&b->c, CH_READ, &words);
+		onix_peek(&b->x, CH_READ, &words);
 		assert_true(words >= BLOCK_WORDS);
-		controller_take(&b->c, CH_READ, BLOCK_WORDS);
+		onix_take(&b->x, CH_READ, BLOCK_WORDS);
 		riffa_tx_close(&b->r, CH_READ, BLOCK_WORDS);
 		controller_step(&b->c, b->now);
+		onix_step(&b->x);
 	}
 	/* The rest of this test is about a frame that was cut. */
 	assert_int_not_equal(b->f.head, b->f.tail);
@@ -153,7 +159,7 @@ static void test_start_of_a_drained_card_is_a_whole_frame(void **state)
 	assert_int_equal(fifo_used(&b->f), 0);
 	assert_conserved();
 	pass(SECOND / 10);
-	memcpy(frame, controller_peek(&b->c, CH_READ, &words), sizeof(frame));
+	memcpy(frame, onix_peek(&b->x, CH_READ, &words), sizeof(frame));
 	assert_true(words >= 6);
 	assert_int_equal(frame[2], HEARTBEAT);
 	assert_int_equal(frame[3], 8);
@@ -191,24 +197,24 @@ static void test_core_reset_leaves_the_controller_alone(void **state)
 	(void)state;
 	first_run();
 	conf(REG_RUNNING, 1);
-	controller_core_reset(&b->c);
+	onix_core_reset(&b->x);
 	assert_int_equal(b->c.reg[REG_RUNNING], 1);
-	assert_int_equal(b->c.block_words, BLOCK_WORDS);
+	assert_int_equal(b->x.block_words, BLOCK_WORDS);
 	assert_true(riffa_tx_requested(&b->r, CH_READ));
 }
 
 static void test_core_reset_may_stop_the_controller(void **state)
 {
 	(void)state;
-	b->c.rst_out = true;
+	b->x.rst_out = true;
 	first_run();
 	conf(REG_RUNNING, 1);
 	conf(1u << 29 | REG_RUNNING, 0);
 	pass(SECOND / 100);
 	assert_true(riffa_tx_requested(&b->r, CH_CONFIG));
-	controller_core_reset(&b->c);
+	onix_core_reset(&b->x);
 	assert_int_equal(b->c.reg[REG_RUNNING], 0);
-	assert_int_equal(b->c.block_words, 0);
+	assert_int_equal(b->x.block_words, 0);
 	assert_int_equal(fifo_used(&b->f), 0);
 	assert_int_equal(b->events[EVENT_STOP], 2);
 	pass(SECOND / 10);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* unit-sources: tests/sim/riffa.c tests/sim/violation.c */
+/* unit-sources: tests/sim/riffa.c tests/sim/fault.c tests/sim/violation.c tests/sim/model/rng.c */
+/* unit-libs: -lm */
+/* unit-cflags: -Itests/sim */
 /*
  * test_sim_riffa.c - the simulated RIFFA core behaves like the HDL.
  *

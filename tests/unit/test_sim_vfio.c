@@ -493,6 +493,30 @@ static void test_stall_keeps_data_in_the_card(void **state)
 	finish(false);
 }
 
+static void test_patience_with_an_unread_vector(void **state)
+{
+	static const char *const args[] = { "--model", "source=0-63=ramp", "--vector-timeout", "600000", NULL };
+	uint32_t words = BLOCK_WORDS;
+	char buf[256];
+	int i;
+
+	(void)state;
+	begin(args);
+	drv_probe(&cl);
+	power_headstage();
+	drv_send(&cl, 2, 0, &words, 1);
+	drv_conf(&cl, 9, 2);
+	/* A block is announced, and nobody looks. */
+	pause_ms(1500);
+	assert_int_equal(client_status(&cl, "violations"), 0);
+	assert_int_equal(client_ask(&cl, "patience 50", buf, sizeof(buf)), 0);
+	for (i = 0; i < 100 && !client_status(&cl, "violations"); i++)
+		pause_ms(100);
+	assert_int_equal(client_status(&cl, "violation.vector-unread"), 1);
+	assert_int_equal(client_ask(&cl, "patience", buf, sizeof(buf)), 0);
+	finish(true);
+}
+
 static void test_unplug_and_replug(void **state)
 {
 	char buf[256];
@@ -630,9 +654,55 @@ static void test_control_answers(void **state)
 	finish(true);
 }
 
+/* Exit status of a simulator that must not come to run. */
+static int status_of(const char *const *words)
+{
+	const char *argv[8] = { getenv("ONISIM") };
+	int status = 0, n = 1;
+	pid_t pid;
+
+	while (*words)
+		argv[n++] = *words++;
+	pid = fork();
+	assert_return_code(pid, errno);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* One that runs all the same ends by this, and not with a status. */
+		alarm(30);
+		close(STDERR_FILENO);
+		execv(argv[0], (char **)argv);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_wrong_usage_is_status_2(void **state)
+{
+	static const char *const model[] = {
+		"sead=1", "seed", "seed=x", "port-a=hs63", "source=0-3=nothing", "=", NULL
+	};
+	const char *socket[] = { "--socket", "/nonexistent/socket", NULL };
+	const char *truth[] = { "--socket", "/tmp/onisim-unused", "--truth", "/nonexistent/truth", NULL };
+
+	(void)state;
+	for (int i = 0; model[i]; i++) {
+		const char *words[] = { "--socket", "/tmp/onisim-unused", "--model", model[i], NULL };
+
+		if (status_of(words) != 2)
+			fail_msg("--model %s ended with %d", model[i], status_of(words));
+	}
+	assert_int_equal(status_of((const char *[]){ "--frobnicate", NULL }), 2);
+	assert_int_equal(status_of((const char *[]){ NULL }), 2);
+	/* What is no fault of the command line is another status. */
+	assert_int_equal(status_of(socket), 1);
+	assert_int_equal(status_of(truth), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_wrong_usage_is_status_2),
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_other_identity),
 		cmocka_unit_test(test_protocol_limits),
@@ -645,6 +715,7 @@ int main(void)
 		cmocka_unit_test(test_max_speed_loses_nothing),
 		cmocka_unit_test(test_write_to_read_only_memory_is_judged),
 		cmocka_unit_test(test_stall_keeps_data_in_the_card),
+		cmocka_unit_test(test_patience_with_an_unread_vector),
 		cmocka_unit_test(test_unplug_and_replug),
 		cmocka_unit_test(test_device_reset_is_power_on),
 		cmocka_unit_test(test_reset_drops_an_announced_block),

@@ -12,6 +12,8 @@
  * (gateware 2 byte order). LINKFLAGS: bit 0 lock changed, bit 1 pass changed,
  * cleared by writing ones; the datasheet only says that it is sticky.
  */
+#include <string.h>
+
 #include "model_priv.h"
 
 #define CODE_LOCK	0x0001u
@@ -44,6 +46,7 @@ static const struct {
 struct port {
 	struct dev dev;
 	int detached;		/* nothing plugged in */
+	int broken;		/* data do not pass, the supply does */
 	int headstage_powered;
 	int locked;
 	uint64_t lock_at_ns;	/* 0: no lock under way */
@@ -70,6 +73,14 @@ static uint32_t port_tenths(const struct dev *d)
 	if (v == 0)
 		return 0;
 	return v < 33 ? 33 : v > 110 ? 110 : v;
+}
+
+uint32_t port_headstage_tenths(const struct hub *h)
+{
+	const struct dev *d = h->m->hubs[0].devs[h->index];
+	uint32_t v = port_tenths(d), drop = h->m->cfg.drop_tenths[h->index - 1];
+
+	return ((const struct port *)d)->headstage_powered && v > drop ? v - drop : 0;
 }
 
 static uint32_t lock_tenths(const struct dev *d)
@@ -135,9 +146,13 @@ static void port_update(struct dev *d)
 
 	if (powered && !p->headstage_powered)
 		hub_power_on(port_hub(d));
+	if (!powered && p->headstage_powered)
+		hub_power_off(port_hub(d));
 	p->headstage_powered = powered;
+	if (powered)
+		hub_supply(port_hub(d));
 
-	if (!powered || !d->val[R_DESPWR])
+	if (!powered || p->broken || !d->val[R_DESPWR])
 		port_link(d, 0);
 	else if (!p->locked && !p->lock_at_ns)
 		p->lock_at_ns = d->m->now_ns + d->m->cfg.lock_delay_ms * 1000000ull + 1;
@@ -212,10 +227,19 @@ static void port_status(const struct dev *d, FILE *out, const char *prefix)
 	fprintf(out, "%sport.%c.saved_tenths_of_volt %u\n", prefix, c, p->saved);
 }
 
-void port_detach(struct dev *d, int detached)
+int port_command(struct model *m, const char *port, const char *what, char *err, size_t errlen)
 {
-	((struct port *)d)->detached = detached;
-	port_update(d);
+	unsigned int n = (unsigned int)(port[0] - 'a');
+	struct port *p = n < PORTS && !port[1] ? (struct port *)m->hubs[0].devs[1 + n] : NULL;
+
+	if (p && (!strcmp(what, "detach") || !strcmp(what, "attach")))
+		p->detached = what[0] == 'd';
+	else if (p && (!strcmp(what, "break") || !strcmp(what, "mend")))
+		p->broken = what[0] == 'b';
+	else
+		return model_error(err, errlen, "use: port a|b detach|attach|break|mend");
+	port_update(&p->dev);
+	return 0;
 }
 
 const struct dev_class class_port = {

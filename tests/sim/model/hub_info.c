@@ -2,13 +2,14 @@
 /*
  * hub_info.c - the hub information device, index 0xFE of every hub.
  *
- * Read only: it is not in the device table, has no streams and refuses every
- * write (ONI v1.0 spec, hubs; hardware ids from liboni's onix.h). Revisions
- * and hub firmware versions are examples, the published facts do not fix them.
+ * It is not in the device table and has no streams. The common registers refuse
+ * every write; a board can have more of its own (ONI v1.0 spec, hubs; hardware
+ * ids from liboni's onix.h). Revisions and hub firmware versions are examples,
+ * the published facts do not fix them.
  */
 #include "model_priv.h"
 
-int hub_info_read(const struct hub *h, uint32_t reg, uint32_t *val)
+int hub_info_read(struct hub *h, uint32_t reg, uint32_t *val)
 {
 	switch (reg) {
 	case 0:
@@ -28,6 +29,6 @@ int hub_info_read(const struct hub *h, uint32_t reg, uint32_t *val)
 		*val = h->latency_ns;
 		return 0;
 	default:
-		return -1;
+		return h->info_read ? h->info_read(h, reg, val) : -1;
 	}
 }

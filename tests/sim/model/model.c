@@ -4,8 +4,9 @@
  *
  * Owns struct model: the hubs with their devices, the queue of frames to come
  * and the frame buffer. Implements the device side of the ONI v1.0 spec
- * (device table, hubs, frames) with the hub-0 layout of the ONIX PCIe
- * controller, gateware 2. One thread at a time; the caller sees to that.
+ * (device table, hubs, frames) with the hubs of the ONIX PCIe controller or of
+ * an Acquisition Board, both gateware 2. One thread at a time; the caller sees
+ * to that.
  *
  * Time order: every device says when its next frame is due (header clock); a
  * binary heap keyed by (due, address) yields them. Devices that have nothing
@@ -20,10 +21,12 @@
 #include <string.h>
 
 #include "source.h"
+#include "stim_log.h"
 #include "truth_spikes.h"
 
 #define HUB0_NDEVS	13
 #define DEV_INFO	0xfeu
+#define ACQ_FIRMWARE	0x00020000u	/* 2.0.0 in the format of that board */
 
 static const struct dev_class *const hub0_devs[HUB0_NDEVS] = {
 	[0] = &class_heartbeat,
@@ -35,6 +38,17 @@ static const struct dev_class *const hub0_devs[HUB0_NDEVS] = {
 	[10] = &class_memory,
 	[11] = &class_load,
 	[12] = &class_harp,
+};
+
+/* NULL rows but for the ports that are in I2C mode. */
+static const struct dev_class *const acq0_devs[] = {
+	&class_heartbeat_plain, &class_memory,
+	&class_bno055_acq, &class_raw_i2c, &class_bno055_acq, &class_raw_i2c,
+	&class_bno055_acq, &class_raw_i2c, &class_bno055_acq, &class_raw_i2c,
+};
+
+static const struct dev_class *const acq1_devs[] = {
+	NULL, &class_rhythm, &class_ttl_out, &class_analog_out, &class_harp_rhythm,
 };
 
 static const struct dev_class *const hs64_devs[] = {
@@ -163,6 +177,24 @@ void hub_power_on(struct hub *h)
 	}
 }
 
+void hub_power_off(struct hub *h)
+{
+	unsigned int i;
+
+	for (i = 0; i < h->ndevs; i++)
+		if (h->devs[i] && h->devs[i]->class->power_off)
+			h->devs[i]->class->power_off(h->devs[i]);
+}
+
+void hub_supply(struct hub *h)
+{
+	unsigned int i;
+
+	for (i = 0; i < h->ndevs; i++)
+		if (h->devs[i] && h->devs[i]->class->supply)
+			h->devs[i]->class->supply(h->devs[i]);
+}
+
 static void hub_init(struct model *m, unsigned int index, uint32_t hardware_id,
 		     uint32_t firmware, uint32_t clock_hz, uint32_t latency_ns)
 {
@@ -178,18 +210,11 @@ static void hub_init(struct model *m, unsigned int index, uint32_t hardware_id,
 	h->latency_ticks = latency_ns * (uint64_t)MODEL_ACQ_HZ / 1000000000u;
 }
 
-/* Sources and devices are made on first use: they depend on model_set(). */
-static int model_build(struct model *m)
+static int build_onix(struct model *m)
 {
 	unsigned int p;
-	char err[64];
 	int rc;
 
-	if (m->built)
-		return m->built > 0 ? 0 : -1;
-	m->built = -1;		/* out of memory: no devices, now and later */
-	if (source_defaults(m, err, sizeof(err)) < 0)
-		return -1;
 	hub_init(m, 0, 1, 0x0200, MODEL_ACQ_HZ, 0);
 	m->hubs[0].latency_ticks = HUB0_LATENCY_TICKS;
 	m->hubs[0].reachable = 1;
@@ -208,24 +233,88 @@ static int model_build(struct model *m)
 			break;
 		}
 	}
+	if (!rc)
+		hub_power_on(&m->hubs[0]);
+	return rc;
+}
+
+/* Both hubs are on the board. Hardware ids: generation 3, Rhythm wrapper. */
+static int build_acq(struct model *m)
+{
+	unsigned int i;
+	int rc;
+
+	hub_init(m, 0, 0x102, ACQ_FIRMWARE, MODEL_ACQ_HZ, 0);
+	hub_init(m, 1, 0x101, ACQ_FIRMWARE, board_base_hz(m), 0);
+	m->hubs[0].info_read = board_info_read;
+	m->hubs[0].info_write = board_info_write;
+	m->hubs[1].info_read = board_manager_read;
+	m->hubs[1].info_write = board_manager_write;
+	for (i = 0; i < 2; i++) {
+		m->hubs[i].latency_ticks = HUB0_LATENCY_TICKS;
+		m->hubs[i].reachable = 1;
+	}
+	rc = hub_fill(&m->hubs[0], acq0_devs, ARRAY_LEN(acq0_devs));
+	if (!rc)
+		rc = hub_fill(&m->hubs[1], acq1_devs, ARRAY_LEN(acq1_devs));
+	if (rc)
+		return rc;
+	board_power_on(m);
+	hub_power_on(&m->hubs[0]);
+	hub_power_on(&m->hubs[1]);
+	return 0;
+}
+
+/* Sources and devices are made on first use: they depend on model_set(). */
+static int model_build(struct model *m)
+{
+	char err[64];
+	int rc;
+
+	if (m->built)
+		return m->built > 0 ? 0 : -1;
+	m->built = -1;		/* out of memory: no devices, now and later */
+	if (source_defaults(m, err, sizeof(err)) < 0)
+		return -1;
+	rc = m->env.board == MODEL_BOARD_ACQ ? build_acq(m) : build_onix(m);
 	if (rc < 0)
 		return -1;
 	m->built = 1;
-	hub_power_on(&m->hubs[0]);
 	return 0;
+}
+
+unsigned int model_channels(const struct model *m)
+{
+	return m->env.board == MODEL_BOARD_ACQ ? ACQ_SOURCES : ONIX_SOURCES;
 }
 
 struct model *model_new(const struct model_env *env)
 {
 	struct model *m = calloc(1, sizeof(*m));
+	unsigned int i;
 
 	if (!m)
 		return NULL;
 	m->env = *env;
+	m->log = env->stim;
+	if (!m->log) {
+		m->own_log = calloc(1, sizeof(*m->own_log));
+		m->log = m->own_log;
+	}
+	if (!m->log) {
+		free(m);
+		return NULL;
+	}
 	m->cfg.seed = 1;
 	m->cfg.headstage[0] = HEADSTAGE_64;
 	m->cfg.lock_delay_ms = 100;
 	m->cfg.digital_loopback = 1;
+	m->cfg.hs64_unit_us = 1;
+	m->cfg.electrode_ohms = 10000;
+	m->cfg.chip[0] = CHIP_RHD2164;
+	m->cfg.dac_bytes = 32;
+	for (i = 0; i < ACQ_PORTS; i++)
+		m->cfg.cable[i] = 5;
 	return m;
 }
 
@@ -242,17 +331,30 @@ static void hub_free(struct hub *h)
 	}
 }
 
+void model_power_off(struct model *m)
+{
+	unsigned int i;
+
+	for (i = 1; m->built > 0 && i < ARRAY_LEN(m->hubs); i++)
+		hub_power_off(&m->hubs[i]);
+}
+
 void model_free(struct model *m)
 {
 	unsigned int i;
 
 	if (!m)
 		return;
+	model_power_off(m);
 	for (i = 0; i < ARRAY_LEN(m->hubs); i++)
 		hub_free(&m->hubs[i]);
-	for (i = 0; i < SRC_CHANNELS; i++)
+	for (i = 0; i < SRC_MAX_CHANNELS; i++)
 		source_put(m->sources[i]);
 	truth_close(m->truth);
+	if (m->own_log) {
+		stim_log_free(m->own_log);
+		free(m->own_log);
+	}
 	free(m);
 }
 
@@ -301,6 +403,22 @@ static int set_seed(struct model *m, const char *value)
 	return errno || end == value || *end ? -1 : 0;
 }
 
+/* How something is read that is not known. */
+static int set_doubt(struct model *m, const char *key, int v)
+{
+	if (!strcmp(key, "hs64-period"))
+		m->cfg.hs64_period = v;
+	else if (!strcmp(key, "hs64-continuous"))
+		m->cfg.hs64_continuous = v;
+	else if (!strcmp(key, "rhs-disarm-cancels"))
+		m->cfg.rhs_disarm_cancels = v;
+	else if (!strcmp(key, "rhs-step-now"))
+		m->cfg.rhs_step_now = v;
+	else
+		return -1;
+	return 0;
+}
+
 static int set_number(struct model *m, const char *key, const char *value)
 {
 	double v;
@@ -321,6 +439,16 @@ static int set_number(struct model *m, const char *key, const char *value)
 		m->cfg.por_enable = (int)v;
 	else if (!strcmp(key, "digital-loopback") && v <= 1)
 		m->cfg.digital_loopback = (int)v;
+	else if (!strcmp(key, "left-driven") && v <= 1)
+		m->cfg.left_driven = (int)v;
+	else if (!strcmp(key, "dac-bytes") && (v == 16 || v == 32 || v == 64))
+		m->cfg.dac_bytes = (uint32_t)v;
+	else if (!strcmp(key, "electrode-ohms") && v <= 10000000)
+		m->cfg.electrode_ohms = (uint32_t)v;
+	else if (!strcmp(key, "hs64-unit-us") && (v == 1 || v == 10))
+		m->cfg.hs64_unit_us = (uint32_t)v;
+	else if (v <= 1)
+		return set_doubt(m, key, (int)v);
 	else
 		return -1;
 	return 0;
@@ -336,6 +464,10 @@ static int set_port(struct model *m, const char *key, const char *value)
 		return set_headstage(m, port, value);
 	if (!strcmp(key + 6, "-window"))
 		return set_window(m, port, value);
+	if (!strcmp(key + 6, "-drop-volts") && !source_number(value, 0, 11, &v)) {
+		m->cfg.drop_tenths[port] = (uint32_t)(v * 10 + 0.5);
+		return 0;
+	}
 	if (strcmp(key + 6, "-saved-volts") || source_number(value, 0, 11, &v))
 		return -1;
 	m->cfg.saved_tenths[port] = (uint32_t)(v * 10 + 0.5);
@@ -356,8 +488,18 @@ int model_set(struct model *m, const char *key, const char *value, char *err, si
 		m->truth = truth_open(value, err, errlen);
 		return m->truth ? 0 : -1;
 	}
+	if (!strcmp(key, "stim-log")) {
+		/* The log outlives the model, and so does its file. */
+		if (!m->log->out)
+			m->log->out = fopen(value, "w");
+		if (!m->log->out)
+			return model_error(err, errlen, "%s: %s", value, strerror(errno));
+		return 0;
+	}
 	if (!strcmp(key, "seed"))
 		rc = set_seed(m, value);
+	else if (m->env.board == MODEL_BOARD_ACQ && !board_set(m, key, value))
+		rc = 0;
 	else if (!strncmp(key, "port-a", 6) || !strncmp(key, "port-b", 6))
 		rc = set_port(m, key, value);
 	else
@@ -374,16 +516,37 @@ void model_help(FILE *out)
 	      "  --model port-a=KIND            none, hs64 or rhs2116 (port A hs64, B none)\n"
 	      "  --model port-a-window=LO-HI    volts at the port: lock from LO, damage above HI\n"
 	      "  --model port-a-saved-volts=V   voltage in the port's EEPROM, applied at power-on\n"
+	      "  --model port-a-drop-volts=V    what the tether takes from it (0)\n"
 	      "  --model lock-delay-ms=N        from voltage to link lock (100)\n"
 	      "  --model hub-drift-ppm=X        headstage crystal against the card's clock (0)\n"
 	      "  --model por-enable=0|1         ENABLE registers at power-on (0)\n"
 	      "  --model digital-loopback=0|1   digital outputs wired to the inputs (1)\n"
 	      "  --model harp-seconds=N         Harp time at counter zero (0)\n"
+	      "  --model stim-log=FILE          write every current that an electrode got\n"
+	      "  --model hs64-unit-us=1|10      unit of interphase and interpulse (1)\n"
+	      "  --model hs64-period=0|1        interpulse is a period, not a pause (0)\n"
+	      "  --model hs64-continuous=0|1    TRIGGER delivers until it is zero (0)\n"
+	      "  --model rhs-disarm-cancels=0|1 disarming cancels a trigger that waits (0)\n"
+	      "  --model rhs-step-now=0|1       STEPSZ acts at once, not at a reset (0)\n"
+	      "  --model electrode-ohms=N       what DC channels of RHS2116 measure on (10000)\n"
 	      "  --model spike-truth=FILE       write the times of the synthetic spikes\n"
-	      "  --model source=CHANS=KIND      CHANS like 0-3,7 (64-127: port B), KIND is\n", out);
+	      "  --model chip-a1=KIND           Acquisition Board, a1 to d2: none, rhd2132,\n"
+	      "                                 rhd2216, rhd2164 (a1 rhd2164, others none)\n"
+	      "  --model cable-a=N              its right MISO delay, port a to d, 2 to 15 (5)\n"
+	      "  --model left-driven=0|1        Acquisition Board: at power-on as other software\n"
+	      "                                 left it, all that can drives its outputs (0)\n"
+	      "  --model dac-bytes=16|32|64     of a frame to its analog outputs: gateware 1, 2,\n"
+	      "                                 or one that nobody knows (32)\n"
+	      "  --model source=CHANS=KIND      CHANS like 0-3,7 (ONIX: 64-127 is port B; board:\n"
+	      "                                 64 per line, a1, a2, b1 ...), KIND is\n", out);
 	source_help(out);
 	fputs("  control socket: model digital toggle PIN | digital set MASK |\n"
-	      "    digital button NAME | port a|b detach | port a|b attach\n", out);
+	      "    digital button NAME | port a|b detach | port a|b attach |\n"
+	      "    port a|b break | port a|b mend (the link; the headstage keeps its supply) |\n"
+	      "    stim gpio a|b | stim sync a|b (a TTL at the headstage-rhs2116) |\n"
+	      "    stim silent a|b (its next trigger acts and is not reported) |\n"
+	      "    stim seqerror a|b (its first chip says SEQERROR and goes on);\n"
+	      "    Acquisition Board: model ttl set MASK | ttl toggle PIN\n", out);
 }
 
 /* ---- device table and registers ---------------------------------------- */
@@ -399,7 +562,7 @@ size_t model_table(const struct model *m, struct model_dev *rows, size_t max)
 			const struct dev *d = m->hubs[h].devs[i];
 
 			rows[n] = (struct model_dev){ .addr = h << 8 | i };
-			if (d) {
+			if (d && !d->hidden) {
 				rows[n].id = d->class->id;
 				rows[n].version = d->class->version;
 				rows[n].read_size = d->read_size;
@@ -453,6 +616,8 @@ void model_reset(struct model *m, uint32_t flags)
 	if (model_build(m) < 0)
 		return;
 	m->flags = flags;
+	if (m->env.board == MODEL_BOARD_ACQ)
+		board_reset(m);
 	for (i = 0; i < ARRAY_LEN(m->hubs); i++)
 		hub_reset(&m->hubs[i], i > 0 && flags >> (2 * (i - 1)) & 1);
 }
@@ -470,8 +635,9 @@ static struct hub *find_hub(struct model *m, uint32_t addr)
 static struct dev *find_dev(struct model *m, uint32_t addr)
 {
 	struct hub *h = find_hub(m, addr);
+	struct dev *d = h && (addr & 0xff) < h->ndevs ? h->devs[addr & 0xff] : NULL;
 
-	return h && (addr & 0xff) < h->ndevs ? h->devs[addr & 0xff] : NULL;
+	return d && !d->hidden ? d : NULL;
 }
 
 int model_reg_read(struct model *m, uint32_t addr, uint32_t reg, uint32_t *val)
@@ -491,9 +657,15 @@ int model_reg_read(struct model *m, uint32_t addr, uint32_t reg, uint32_t *val)
 
 int model_reg_write(struct model *m, uint32_t addr, uint32_t reg, uint32_t val)
 {
+	struct hub *h = find_hub(m, addr);
 	struct dev *d = find_dev(m, addr);
+	int rc = -1;
 
-	if (!d || regs_write(d, reg, val) < 0) {
+	if (h && (addr & 0xff) == DEV_INFO)
+		rc = h->info_write ? h->info_write(h, reg, val) : -1;
+	else if (d)
+		rc = regs_write(d, reg, val);
+	if (rc < 0) {
 		m->nacks++;
 		return -1;
 	}
@@ -555,19 +727,18 @@ void model_reset_counter(struct model *m)
 	for_each_dev(m, dev_start);
 }
 
+static void dev_tick(struct dev *d)
+{
+	if (d->class->tick)
+		d->class->tick(d, d->m->now_ns);
+}
+
 void model_tick(struct model *m, uint64_t now_ns)
 {
-	unsigned int i;
-
 	m->now_ns = now_ns;
 	if (model_build(m) < 0)
 		return;
-	for (i = 0; i < m->hubs[0].ndevs; i++) {
-		struct dev *d = m->hubs[0].devs[i];
-
-		if (d && d->class->tick)
-			d->class->tick(d, now_ns);
-	}
+	for_each_dev(m, dev_tick);
 }
 
 uint64_t model_next(const struct model *m)
@@ -607,6 +778,7 @@ void model_status(const struct model *m, FILE *out, const char *prefix)
 	fprintf(out, "%sovervoltage %llu\n", prefix, (unsigned long long)m->overvoltage);
 	fprintf(out, "%sstim_writes %llu\n", prefix, (unsigned long long)m->stim.writes);
 	fprintf(out, "%sstim_triggers %llu\n", prefix, (unsigned long long)m->stim.triggers);
+	fprintf(out, "%sstim_phases %llu\n", prefix, (unsigned long long)m->log->phases);
 	fprintf(out, "%sstim_last_addr 0x%03x\n", prefix, m->stim.addr);
 	fprintf(out, "%sstim_last_reg 0x%x\n", prefix, m->stim.reg);
 	fprintf(out, "%sstim_last_value 0x%x\n", prefix, m->stim.value);
@@ -619,6 +791,16 @@ void model_status(const struct model *m, FILE *out, const char *prefix)
 		}
 }
 
+void model_stim_electrodes(const struct model *m, FILE *out)
+{
+	stim_log_electrodes(m->log, out, m->now_ns);
+}
+
+void model_stim_phases(const struct model *m, FILE *out, uint64_t from)
+{
+	stim_log_phases(m->log, out, from);
+}
+
 int model_command(struct model *m, const char *line, char *err, size_t errlen)
 {
 	char verb[16], a[16], b[16], rest;
@@ -626,19 +808,27 @@ int model_command(struct model *m, const char *line, char *err, size_t errlen)
 
 	if (model_build(m) < 0)
 		return model_error(err, errlen, "out of memory");
+	if (m->env.board == MODEL_BOARD_ACQ) {
+		if (n == 3 && !strcmp(verb, "ttl"))
+			return board_command(m, a, b, err, errlen);
+		return model_error(err, errlen, "unknown model command: use ttl set MASK, "
+				   "ttl toggle PIN");
+	}
 	if (n == 3 && !strcmp(verb, "digital"))
 		return digital_command(m->hubs[0].devs[7], a, b, err, errlen);
-	if (n == 3 && !strcmp(verb, "port") && (a[0] == 'a' || a[0] == 'b') && !a[1] &&
-	    (!strcmp(b, "detach") || !strcmp(b, "attach"))) {
-		port_detach(m->hubs[0].devs[1 + a[0] - 'a'], b[0] == 'd');
-		return 0;
-	}
+	if (n == 3 && !strcmp(verb, "stim"))
+		return stim_command(m, a, b, err, errlen);
+	if (n == 3 && !strcmp(verb, "port"))
+		return port_command(m, a, b, err, errlen);
 	return model_error(err, errlen, "unknown model command: use digital toggle PIN, "
-			   "digital set MASK, digital button NAME, port a|b detach|attach");
+			   "digital set MASK, digital button NAME, port a|b detach|attach|"
+			   "break|mend, stim gpio|sync|silent|seqerror a|b");
 }
 
 void model_flush(struct model *m)
 {
+	if (m->log->out && fflush(m->log->out))
+		fprintf(stderr, "onisim: the stimulation log is incomplete: write failed\n");
 	if (truth_flush(m->truth) < 0)
 		fprintf(stderr, "onisim: the spike-truth file is incomplete: write failed\n");
 }

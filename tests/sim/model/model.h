@@ -14,7 +14,7 @@
  * last counter reset. It stands still while stopped: a run that starts without
  * a counter reset goes on where the last one ended. "now_ns" is CLOCK_MONOTONIC
  * of the host and only drives what happens without an acquisition running (port
- * power-up, link lock).
+ * power-up, link lock), and the stimulators, whose sequences need none.
  * Byte order: gateware 2 (plain little endian everywhere).
  */
 #ifndef SIM_MODEL_H
@@ -37,9 +37,15 @@ struct model_dev {
 	uint32_t write_size;	/* bytes of payload */
 };
 
+/* Which hubs and devices there are. */
+enum model_board { MODEL_BOARD_ONIX, MODEL_BOARD_ACQ };
+
+struct stim_log;
+
 /* What the controller offers to the model. */
 struct model_env {
 	void *ctx;
+	enum model_board board;
 	/*
 	 * Take one complete read frame: 16-byte header (u64 clock, u32 address,
 	 * u32 sample size), sample, padding to a multiple of 4. @frame is valid
@@ -49,6 +55,8 @@ struct model_env {
 	/* Words of card RAM in use and in total, for the memory monitor. */
 	uint32_t (*fifo_used_words)(void *ctx);
 	uint32_t (*fifo_total_words)(void *ctx);
+	/* Where stimulation is logged (stim_log.h); NULL: the model keeps its own. */
+	struct stim_log *stim;
 };
 
 struct model;
@@ -59,6 +67,8 @@ struct model;
  */
 struct model *model_new(const struct model_env *env);
 void model_free(struct model *m);
+/* The card loses its supply: what a stimulator puts out ends here. */
+void model_power_off(struct model *m);
 
 /*
  * Configure right after model_new(), before any other call. @key and @value come
@@ -115,6 +125,10 @@ uint64_t model_produce(struct model *m, uint64_t until, size_t max_bytes);
  * Every line starts with @prefix.
  */
 void model_status(const struct model *m, FILE *out, const char *prefix);
+
+/* JSON lines: an account of every electrode; its currents from number @from on. */
+void model_stim_electrodes(const struct model *m, FILE *out);
+void model_stim_phases(const struct model *m, FILE *out, uint64_t from);
 
 /* One line from the control socket ("model WORDS"): 0, or -1 and @err. */
 int model_command(struct model *m, const char *line, char *err, size_t errlen);

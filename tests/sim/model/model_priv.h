@@ -31,11 +31,16 @@
 #define PORTS		2
 #define RHD_CHANNELS	64
 #define RHD_RATE_HZ	30000u
-#define SRC_CHANNELS	(PORTS * RHD_CHANNELS)	/* port B is 64-127 */
+#define ONIX_SOURCES	(PORTS * RHD_CHANNELS)	/* port B is 64-127 */
+#define ACQ_PORTS	4
+#define ACQ_LINES	(2 * ACQ_PORTS)		/* MISO lines A1, A2, B1 ... D2 */
+#define ACQ_SOURCES	(ACQ_LINES * RHD_CHANNELS)
+#define SRC_MAX_CHANNELS ACQ_SOURCES
 #define SRC_BLOCK	256	/* samples rendered at once, per channel */
 
 #define ARRAY_LEN(a)	(sizeof(a) / sizeof((a)[0]))
 
+struct stim_log;
 struct dev;
 struct hub;
 struct source;
@@ -82,8 +87,14 @@ struct dev_class {
 	void (*fire)(struct dev *d);		/* emit the frame due, go on */
 	void (*write_frame)(struct dev *d, uint64_t clock, const uint32_t *w);
 	void (*tick)(struct dev *d, uint64_t now_ns);
+	void (*power_off)(struct dev *d);	/* registers do not matter any more */
+	void (*supply)(struct dev *d);	/* the voltage at the headstage changed */
+	void (*gpo)(struct dev *d);		/* pulse on the GPO line of the port */
 	void (*status)(const struct dev *d, FILE *out, const char *prefix);
 	void (*release)(struct dev *d);
+	/* Registers that are not in regs[]: a memory. 0 or -1. */
+	int (*read_beyond)(struct dev *d, uint32_t reg, uint32_t *val);
+	int (*write_beyond)(struct dev *d, uint32_t reg, uint32_t val);
 };
 
 struct dev {
@@ -96,6 +107,7 @@ struct dev {
 	uint64_t due;			/* header clock of the next frame */
 	unsigned int heap_pos;
 	uint64_t reg_writes;
+	int hidden;			/* a NULL row, as of the last reset */
 	uint32_t val[DEV_MAX_REGS];
 	uint32_t latched[DEV_MAX_REGS];
 };
@@ -111,7 +123,13 @@ struct hub {
 	int in_table;		/* since the last reset */
 	struct dev *devs[HUB_MAX_DEVS];	/* by device index; NULL: NULL row */
 	unsigned int ndevs;
+	/* Registers of the hub's information device above the common ones. */
+	int (*info_read)(struct hub *h, uint32_t reg, uint32_t *val);
+	int (*info_write)(struct hub *h, uint32_t reg, uint32_t val);
 };
+
+/* Amplifier chips of an Acquisition Board, one per MISO line. */
+enum chip_kind { CHIP_NONE, CHIP_RHD2132, CHIP_RHD2216, CHIP_RHD2164 };
 
 enum headstage { HEADSTAGE_NONE, HEADSTAGE_64, HEADSTAGE_RHS2116 };
 
@@ -121,14 +139,38 @@ struct config {
 	uint32_t saved_tenths[PORTS];	/* port voltage in the EEPROM */
 	uint32_t lock_tenths[PORTS];	/* 0: the headstage's own window */
 	uint32_t over_tenths[PORTS];
+	uint32_t drop_tenths[PORTS];	/* of the tether */
 	uint32_t lock_delay_ms;
 	int64_t drift_ppb;
 	int por_enable;
 	int digital_loopback;
+	uint32_t hs64_unit_us;		/* of interphase and interpulse */
+	int hs64_period;		/* interpulse is a period */
+	int hs64_continuous;		/* TRIGGER delivers until it is zero */
+	int rhs_disarm_cancels;
+	int rhs_step_now;
+	uint32_t electrode_ohms;
 	uint32_t harp_seconds;
+	enum chip_kind chip[ACQ_LINES];
+	uint32_t cable[ACQ_PORTS];	/* the right MISO delay of each port */
+	int left_driven;		/* board: as other software left it */
+	uint32_t dac_bytes;		/* of a frame to the analog outputs */
 };
 
-struct stim_log {
+/* What the devices of an Acquisition Board share. */
+struct acq_state {
+	uint32_t i2c_wanted, i2c;	/* ports in I2C mode; as of the last reset */
+	uint32_t clock_sel, clock_div;	/* div 0: not divided, else by 2 * div */
+	uint64_t busy_ns;		/* the clock is being changed until then */
+	uint32_t sample;		/* of the Rhythm, next one */
+	uint32_t pins;			/* TTL inputs, from the control socket */
+	uint32_t ttl_out;
+	uint32_t ttl_next;		/* waits for a sample, if ttl_waits */
+	int ttl_waits;
+	uint16_t dac[16];
+};
+
+struct stim_seen {
 	uint64_t writes, triggers;
 	uint32_t addr, reg, value;	/* of the last write */
 };
@@ -145,11 +187,14 @@ struct model {
 	size_t emitted;			/* bytes since model_produce() began */
 	uint64_t nacks, reg_writes, write_frames, bad_write_frames;
 	uint64_t overvoltage;
-	struct stim_log stim;
+	struct stim_seen stim;
+	struct stim_log *log;		/* of the card, or own_log */
+	struct stim_log *own_log;
 	struct hub hubs[1 + PORTS];
 	struct dev *heap[PORTS * HUB_MAX_DEVS + HUB_MAX_DEVS];
 	unsigned int heap_len;
-	struct source *sources[SRC_CHANNELS];	/* set once built */
+	struct acq_state acq;
+	struct source *sources[SRC_MAX_CHANNELS];	/* set once built */
 	struct truth *truth;
 	uint8_t frame[FRAME_MAX];
 };
@@ -161,8 +206,12 @@ uint8_t *frame_begin(struct dev *d, uint64_t hub_clock);
 /* Pad and emit what frame_begin() started. */
 void frame_emit(struct dev *d);
 void hub_power_on(struct hub *h);
+void hub_power_off(struct hub *h);
+void hub_supply(struct hub *h);
 /* After a change of reachability: streams start or fall silent. */
 void hub_restart(struct hub *h);
+/* Number of amplifier channels that a source can be named for. */
+unsigned int model_channels(const struct model *m);
 int model_error(char *err, size_t errlen, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -195,7 +244,7 @@ static inline uint64_t dev_sampled(const struct dev *d)
 }
 
 /* hub_info.c */
-int hub_info_read(const struct hub *h, uint32_t reg, uint32_t *val);
+int hub_info_read(struct hub *h, uint32_t reg, uint32_t *val);
 
 /* One class per device kind. */
 extern const struct dev_class class_heartbeat, class_port, class_clock_out,
@@ -203,13 +252,48 @@ extern const struct dev_class class_heartbeat, class_port, class_clock_out,
 	class_rhd2164, class_bno055, class_ts4231, class_estim, class_ostim,
 	class_rhs2116, class_rhs_trigger;
 
+extern const struct dev_class class_heartbeat_plain, class_rhythm, class_ttl_out,
+	class_analog_out, class_harp_rhythm, class_bno055_acq, class_raw_i2c;
+
+/* acq_hub.c: the hubs of an Acquisition Board */
+void board_power_on(struct model *m);
+void board_reset(struct model *m);
+int board_info_read(struct hub *h, uint32_t reg, uint32_t *val);
+int board_info_write(struct hub *h, uint32_t reg, uint32_t val);
+int board_manager_read(struct hub *h, uint32_t reg, uint32_t *val);
+int board_manager_write(struct hub *h, uint32_t reg, uint32_t val);
+/* Hz of the clock before its divider, and what it is divided by. */
+uint32_t board_base_hz(const struct model *m);
+uint32_t board_divisor(const struct model *m);
+/* TTL inputs as the board sees them. */
+uint32_t board_ttl_in(const struct model *m);
+int board_command(struct model *m, const char *what, const char *arg, char *err, size_t errlen);
+int board_set(struct model *m, const char *key, const char *value);
+
 /* dev_port.c */
-void port_detach(struct dev *d, int detached);
+int port_command(struct model *m, const char *port, const char *what, char *err, size_t errlen);
 /* dev_digital.c */
 int digital_command(struct dev *d, const char *what, const char *arg,
 		    char *err, size_t errlen);
-/* dev_plain.c: GPO0 pulses trigger every armed stimulator of a hub. */
+/* Tenths of a volt at the headstage behind a hub; 0: it has no power. */
+uint32_t port_headstage_tenths(const struct hub *h);
+
+/* dev_stim.c */
+void stim_wrote(struct dev *d, unsigned int i);
+void stim_status(const struct dev *d, FILE *out, const char *prefix);
+/* GPO0 pulses trigger every armed stimulator of a hub. */
 void stim_gpo_trigger(struct hub *h);
+int stim_command(struct model *m, const char *what, const char *port, char *err, size_t errlen);
+
+/* dev_rhs2116.c */
+enum stim_origin { STIM_FROM_GPIO = 1, STIM_FROM_REGISTER = 2, STIM_FROM_SYNC = 4 };
+
+void rhs_trigger(struct dev *d, enum stim_origin origin, uint32_t delay);
+/* What the control socket does to a headstage-rhs2116, by its trigger. */
+void rhs_ttl_gpio(struct dev *d);
+void rhs_ttl_sync(struct dev *d);
+void rhs_trigger_silent(struct dev *d);
+void rhs_seqerror(struct dev *d);
 
 /* ---- little-endian stores ------------------------------------------- */
 static inline void put16(uint8_t *p, uint32_t v)

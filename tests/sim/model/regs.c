@@ -56,6 +56,8 @@ int regs_read(struct dev *d, uint32_t reg, uint32_t *val)
 {
 	int i = regs_find(d, reg);
 
+	if (i < 0 && d->class->read_beyond)
+		return d->class->read_beyond(d, reg, val);
 	if (i < 0 || !(d->class->regs[i].flags & RF_R))
 		return -1;
 	*val = d->val[i];
@@ -71,7 +73,7 @@ int regs_write(struct dev *d, uint32_t reg, uint32_t val)
 	uint32_t old;
 
 	if (i < 0)
-		return -1;
+		return d->class->write_beyond ? d->class->write_beyond(d, reg, val) : -1;
 	r = &d->class->regs[i];
 	if (!(r->flags & RF_W) || val < r->min || val > r->max)
 		return -1;

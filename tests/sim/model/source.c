@@ -3,8 +3,9 @@
  * source.c - assigns signal sources to amplifier channels.
  *
  * Owns the text syntax "0-3,7=KIND:key=value,..." and the reference counts:
- * one source is held by every channel it was named for. Channels 0-63 are the
- * amplifier on port A, 64-127 the one on port B.
+ * one source is held by every channel it was named for. On an ONIX card channels
+ * 0-63 are the amplifier on port A, 64-127 the one on port B; on an Acquisition
+ * Board every cable has 64: 0-63 A1, 64-127 A2, and so on to 448-511 D2.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,8 @@ static void source_give(struct model *m, unsigned int ch, struct source *s)
 }
 
 /* "0-3,7" into a list, in the order written. Returns the length or -1. */
-static int parse_channels(const char *p, const char *end, unsigned int *list)
+static int parse_channels(const char *p, const char *end, unsigned int *list,
+			  unsigned int channels)
 {
 	int n = 0;
 
@@ -75,10 +77,10 @@ static int parse_channels(const char *p, const char *end, unsigned int *list)
 			if (q == p)
 				return -1;
 		}
-		if (a > b || b >= SRC_CHANNELS)
+		if (a > b || b >= channels)
 			return -1;
 		for (; a <= b; a++) {
-			if (n == SRC_CHANNELS)
+			if (n == SRC_MAX_CHANNELS)
 				return -1;
 			list[n++] = (unsigned int)a;
 		}
@@ -103,16 +105,16 @@ static struct source *source_make(const char *text, char *err, size_t errlen)
 
 int source_assign(struct model *m, const char *text, char *err, size_t errlen)
 {
-	unsigned int list[SRC_CHANNELS];
+	unsigned int list[SRC_MAX_CHANNELS];
 	const char *eq = strchr(text, '=');
 	struct source *s;
 	int i, n;
 
-	n = eq ? parse_channels(text, eq, list) : -1;
+	n = eq ? parse_channels(text, eq, list, model_channels(m)) : -1;
 	if (n < 0)
 		return model_error(err, errlen, "source \"%s\" does not start with channels: "
-				   "write e.g. 0-3,7=neurons:snr=8 (0-63 port A, 64-127 port B)",
-				   text);
+				   "write e.g. 0-3,7=neurons:snr=8 (0 to %u)", text,
+				   model_channels(m) - 1);
 	s = source_make(eq + 1, err, errlen);
 	if (!s)
 		return -1;
@@ -126,7 +128,7 @@ int source_defaults(struct model *m, char *err, size_t errlen)
 	struct source *s = NULL;
 	unsigned int ch;
 
-	for (ch = 0; ch < SRC_CHANNELS; ch++) {
+	for (ch = 0; ch < model_channels(m); ch++) {
 		if (m->sources[ch])
 			continue;
 		if (!s)

@@ -42,7 +42,7 @@ struct source {
 	const struct source_kind *kind;
 	unsigned int refs;
 	unsigned int nchannels;	/* named so far */
-	unsigned int nth[SRC_CHANNELS];
+	unsigned int nth[SRC_MAX_CHANNELS];
 };
 
 struct feed {
