@@ -4,25 +4,31 @@
  * in front of them, controller registers, port power, counters.
  *
  * Contract under test: include/uapi/linux/oni.h, per call comments. Device
- * facts: ONIX device datasheets (onix-docs), liboni onix.h, bonsai-onix1. Needs
- * a simulated card with a headstage-64 on port A and nothing on port B: some
- * tests power the ports. One process; two tests start threads or children.
+ * facts: ONIX device datasheets (onix-docs), liboni onix.h, bonsai-onix1,
+ * acquisition-board plugin. Needs a simulated Acquisition Board, or a card with a
+ * headstage-64 on port A and nothing on port B: some tests power the ports. One process; two tests start threads or children.
  */
 #include "kselftest_harness.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 
+#include "oni_board.h"
 #include "oni_layout.h"
-#include "oni_test.h"
 
 #define ID_ESTIM	4
 #define ID_OSTIM	5
-#define ID_PORT		23
+#define ID_PORT		OT_ID_PORT
 #define ID_RHS2116	31
 #define ID_RHS_TRIGGER	32
+#define ID_RHYTHM	OT_ID_RHYTHM
+#define ID_TTL_OUT	0x10002
+#define ID_ANALOG_OUT	0x10003
 
 static struct oni_device rows[OT_MAX_ROWS];
 
@@ -62,9 +68,11 @@ TEST_F(info, version_and_limits)
 
 	EXPECT_EQ(ONI_ABI_VERSION, i->abi_version);
 	EXPECT_EQ(ONI_STATE_IDLE, i->state);
-	EXPECT_EQ(ONI_TRANSPORT_RIFFA, i->transport);
-	EXPECT_EQ(0, i->caps & ~(ONI_CAP_WRITE_FRAMES | ONI_CAP_PORT_POWER));
-	EXPECT_NE(0, i->caps & ONI_CAP_PORT_POWER);
+	EXPECT_EQ(ot_board()->transport, i->transport);
+	/* Only the card has ports with a supply. */
+	EXPECT_EQ(ONI_CAP_WRITE_FRAMES | ONI_CAP_MONITOR | ONI_CAP_REG_BATCH |
+		  (ot_board()->transport == ONI_TRANSPORT_RIFFA ? ONI_CAP_PORT_POWER : 0),
+		  i->caps);
 	EXPECT_EQ(0, i->block_align % 4);
 	EXPECT_LE(4096, i->block_max);
 	EXPECT_EQ(0, i->block_max % i->block_align);
@@ -94,18 +102,20 @@ TEST_F(info, identity_matches_the_hub_information_device)
 	EXPECT_EQ(id, self->info.hardware_id);
 	EXPECT_EQ(rev, self->info.hardware_revision);
 	EXPECT_EQ(fw, self->info.firmware_version);
-	EXPECT_EQ(ONI_HUB_FMC_HOST, self->info.hardware_id);
+	EXPECT_EQ(ot_board()->hub, self->info.hardware_id);
 }
 
 TEST_F(info, names_are_terminated_and_plausible)
 {
-	unsigned int dom, bus, dev, fn;
+	const struct ot_board *board = ot_board();
+	unsigned int part[4];
 
 	EXPECT_NE(NULL, memchr(self->info.transport_name, 0, 16));
 	EXPECT_NE(NULL, memchr(self->info.bus_name, 0, 32));
 	EXPECT_NE(0, self->info.transport_name[0]);
-	EXPECT_EQ(4, sscanf(self->info.bus_name, "%x:%x:%x.%u", &dom, &bus, &dev,
-			    &fn));
+	EXPECT_EQ(0, strcmp(board->module, (const char *)self->info.transport_name));
+	EXPECT_EQ(4, sscanf((const char *)self->info.bus_name, board->bus_name, &part[0],
+			    &part[1], &part[2], &part[3]));
 }
 
 TEST_F(info, frame_limits_cover_the_table)
@@ -252,29 +262,21 @@ TEST_F(table, generation_changes_with_a_reset)
 	EXPECT_NE(before.generation, after.generation);
 }
 
-TEST_F(table, local_hub_is_that_of_an_onix_controller)
+TEST_F(table, rows_are_those_of_the_board)
 {
-	static const struct {
-		uint32_t addr, id, read_size, write_size;
-	} want[] = {
-		{ OT_HEARTBEAT, 35, 8, 0 },
-		{ OT_PORT_A, ID_PORT, 10, 0 },
-		{ OT_PORT_B, ID_PORT, 10, 0 },
-		{ OT_ANALOG_IO, 22, 32, 24 },
-		{ OT_DIGITAL_IO, 18, 12, 4 },
-		{ OT_MEMORY, 28, 12, 0 },
-	};
-	const struct oni_device *d;
+	const struct ot_board *board = ot_board();
+	const struct oni_device *d, *want;
 	size_t i;
 	int n = ot_table(self->fd, self->row, OT_MAX_ROWS);
 
 	ASSERT_LT(0, n);
-	for (i = 0; i < ARRAY_SIZE(want); i++) {
-		d = row_at(self->row, n, want[i].addr);
+	for (i = 0; i < board->nrows; i++) {
+		want = &board->rows[i];
+		d = row_at(self->row, n, want->addr);
 		ASSERT_NE(NULL, d);
-		EXPECT_EQ(want[i].id, d->id);
-		EXPECT_EQ(want[i].read_size, d->read_size);
-		EXPECT_EQ(want[i].write_size, d->write_size);
+		EXPECT_EQ(want->id, d->id);
+		EXPECT_EQ(want->read_size, d->read_size);
+		EXPECT_EQ(want->write_size, d->write_size);
 		EXPECT_EQ(0, d->reserved[0] | d->reserved[1] | d->reserved[2]);
 	}
 }
@@ -289,21 +291,25 @@ TEST_F(table, addresses_are_unique)
 		}
 }
 
-/* The load tester's frame size follows its registers at a reset. */
+/* The frame size of the load tester, or the Rhythm, follows its registers at a reset. */
 TEST_F(table, frame_size_takes_effect_at_a_reset)
 {
+	const struct ot_board *board = ot_board();
 	struct oni_info info;
 	int n;
 
 	ASSERT_EQ(0, ot_simple(self->fd, ONI_IOC_CLAIM));
-	ASSERT_EQ(0, ot_load_test(self->fd, 100, 1000));
+	ASSERT_EQ(0, ot_feed(self->fd, OT_FEED_LARGE));
 	n = ot_table(self->fd, self->row, OT_MAX_ROWS);
-	EXPECT_EQ(216, row_at(self->row, n, OT_LOAD_TEST)->read_size);
+	EXPECT_EQ(board->feed_large, row_at(self->row, n, board->feed)->read_size);
 	ASSERT_EQ(0, ot_info(self->fd, &info));
-	EXPECT_LE(232, info.max_read_frame);
-	ASSERT_EQ(0, ot_load_test(self->fd, 0, 0));
+	EXPECT_LE(16 + board->feed_large, info.max_read_frame);
+	ASSERT_EQ(0, ot_feed(self->fd, OT_FEED_FAST));
 	n = ot_table(self->fd, self->row, OT_MAX_ROWS);
-	EXPECT_EQ(16, row_at(self->row, n, OT_LOAD_TEST)->read_size);
+	EXPECT_EQ(board->feed_size, row_at(self->row, n, board->feed)->read_size);
+	ASSERT_EQ(0, ot_feed(self->fd, OT_FEED_OFF));
+	n = ot_table(self->fd, self->row, OT_MAX_ROWS);
+	EXPECT_EQ(board->feed_off_size, row_at(self->row, n, board->feed)->read_size);
 }
 
 /* --- registers -------------------------------------------------------------------- */
@@ -340,13 +346,14 @@ TEST_F(reg, round_trip)
 
 TEST_F(reg, zero_and_all_ones_survive)
 {
+	const struct ot_reg *reg = &ot_board()->scratch;
 	const uint32_t values[] = { 0, 0xffff, 1 };
 	uint32_t v;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(values); i++) {
-		ASSERT_EQ(0, ot_reg_write(self->fd, OT_LOAD_TEST, 5, values[i]));
-		ASSERT_EQ(0, ot_reg_read(self->fd, OT_LOAD_TEST, 5, &v));
+		ASSERT_EQ(0, ot_reg_write(self->fd, reg->dev, reg->reg, values[i]));
+		ASSERT_EQ(0, ot_reg_read(self->fd, reg->dev, reg->reg, &v));
 		EXPECT_EQ(values[i], v);
 	}
 }
@@ -369,14 +376,15 @@ TEST_F(reg, unknown_register_is_eremoteio)
 	EXPECT_EQ(0, ot_reg_read(self->fd, OT_HEARTBEAT, 1, &v));
 }
 
-/* The persistent heartbeat refuses a divider below CLK_HZ / 10 MHz. */
+/* A divider below CLK_HZ / 10 MHz is refused. */
 TEST_F(reg, refused_value_is_eremoteio)
 {
+	const struct ot_reg *reg = &ot_board()->refused;
 	uint32_t before, after;
 
-	ASSERT_EQ(0, ot_reg_read(self->fd, OT_HEARTBEAT, 1, &before));
-	EXPECT_EQ(-EREMOTEIO, ot_reg_write(self->fd, OT_HEARTBEAT, 1, 0));
-	ASSERT_EQ(0, ot_reg_read(self->fd, OT_HEARTBEAT, 1, &after));
+	ASSERT_EQ(0, ot_reg_read(self->fd, reg->dev, reg->reg, &before));
+	EXPECT_EQ(-EREMOTEIO, ot_reg_write(self->fd, reg->dev, reg->reg, reg->value));
+	ASSERT_EQ(0, ot_reg_read(self->fd, reg->dev, reg->reg, &after));
 	EXPECT_EQ(before, after);
 }
 
@@ -430,10 +438,11 @@ static void *read_many(void *arg)
 /* Select, trigger and acknowledge of one call are never mixed with another's. */
 TEST_F_TIMEOUT(reg, is_atomic_between_threads, 60)
 {
+	const struct ot_reg *status = &ot_board()->status;
 	struct reader r[4] = {
 		{ .dev = OT_HEARTBEAT, .reg = 2 },
 		{ .dev = OT_HUB_INFO, .reg = 0 },
-		{ .dev = OT_DIGITAL_IO, .reg = 5 },
+		{ .dev = status->dev, .reg = status->reg },
 		{ .dev = OT_HEARTBEAT, .reg = 1 },
 	};
 	size_t i;
@@ -450,6 +459,339 @@ TEST_F_TIMEOUT(reg, is_atomic_between_threads, 60)
 		pthread_join(r[i].thread, NULL);
 		EXPECT_EQ(100, r[i].done);
 		EXPECT_EQ(0, r[i].bad);
+	}
+}
+
+/* --- register batches ----------------------------------------------------------------- */
+
+#define RD(dev, reg)		{ .dev_addr = dev, .reg_addr = reg, .value = OT_POISON32,	\
+				  .result = 77 }
+#define WR(dev, reg, val)	{ .dev_addr = dev, .reg_addr = reg, .value = val,		\
+				  .flags = ONI_REG_OP_WRITE, .result = 77 }
+
+FIXTURE(batch) {
+	int fd;
+	uint32_t divider;	/* of the heartbeat, as it was found */
+	uint32_t done;
+};
+
+FIXTURE_SETUP(batch)
+{
+	self->fd = ot_open(O_RDWR);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, ot_simple(self->fd, ONI_IOC_CLAIM));
+	ASSERT_EQ(0, ot_reg_read(self->fd, OT_HEARTBEAT, 1, &self->divider));
+}
+
+FIXTURE_TEARDOWN(batch)
+{
+	EXPECT_EQ(0, ot_simple(self->fd, ONI_IOC_CLAIM));
+	EXPECT_EQ(0, ot_reg_write(self->fd, OT_HEARTBEAT, 1, self->divider));
+	close(self->fd);
+}
+
+TEST_F(batch, reads_and_writes_in_order)
+{
+	struct oni_reg_op op[] = {
+		WR(OT_HEARTBEAT, 1, OT_CLK_HZ / 250),
+		RD(OT_HEARTBEAT, 1),
+		WR(OT_HEARTBEAT, 1, OT_CLK_HZ / 200),
+		RD(OT_HEARTBEAT, 1),
+		RD(OT_HUB_INFO, 0),
+	};
+	size_t i;
+
+	ASSERT_EQ(0, ot_reg_batch(self->fd, op, ARRAY_SIZE(op), &self->done));
+	EXPECT_EQ(ARRAY_SIZE(op), self->done);
+	for (i = 0; i < ARRAY_SIZE(op); i++) {
+		EXPECT_EQ(0, op[i].result);
+	}
+	EXPECT_EQ(OT_CLK_HZ / 250, op[0].value);
+	EXPECT_EQ(OT_CLK_HZ / 250, op[1].value);
+	EXPECT_EQ(OT_CLK_HZ / 200, op[3].value);
+	EXPECT_EQ(ot_board()->hub, op[4].value);
+}
+
+TEST_F(batch, the_longest_one_works)
+{
+	struct oni_reg_op op[ONI_REG_BATCH_MAX + 1];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(op); i++)
+		op[i] = (struct oni_reg_op)RD(OT_HEARTBEAT, 2);
+	ASSERT_EQ(0, ot_reg_batch(self->fd, op, ONI_REG_BATCH_MAX, &self->done));
+	EXPECT_EQ(ONI_REG_BATCH_MAX, self->done);
+	for (i = 0; i < ONI_REG_BATCH_MAX; i++) {
+		EXPECT_EQ(OT_CLK_HZ, op[i].value);
+	}
+	EXPECT_EQ(77, op[ONI_REG_BATCH_MAX].result);
+}
+
+/* One thing wrong with the call or with its second access: the first is not executed. */
+FIXTURE(bad_batch) {
+	int fd;
+	uint32_t before, after;
+};
+
+FIXTURE_VARIANT(bad_batch) {
+	int error;
+	struct oni_reg_op second;
+	uint32_t count, op_size;	/* 0: as it should be */
+};
+
+#define GUARDED		0xfffffffeu	/* what that is, the board knows */
+
+#define BAD_OP(n, err, ...)							\
+	FIXTURE_VARIANT_ADD(bad_batch, n) { .error = err, .second = __VA_ARGS__ }
+
+BAD_OP(absent_device, -ENOENT, RD(0x0f0, 0));
+BAD_OP(write_to_an_absent_device, -ENOENT, WR(0x0f0, 0, 0));
+BAD_OP(guarded_register, -EPERM, WR(GUARDED, 0, 0));
+BAD_OP(firmware_register, -EPERM, WR(OT_HUB_INFO, 0x10, 0));
+BAD_OP(unknown_flag, -EINVAL, { .dev_addr = OT_HEARTBEAT, .reg_addr = 1, .flags = 2 });
+BAD_OP(highest_flag, -EINVAL, { .dev_addr = OT_HEARTBEAT, .reg_addr = 1, .flags = 1u << 31 });
+BAD_OP(reserved, -EINVAL, { .dev_addr = OT_HEARTBEAT, .reg_addr = 1, .reserved = 1 });
+FIXTURE_VARIANT_ADD(bad_batch, too_many) {
+	.error = -EINVAL, .second = RD(OT_HEARTBEAT, 1), .count = ONI_REG_BATCH_MAX + 1,
+};
+FIXTURE_VARIANT_ADD(bad_batch, length_that_wraps) {
+	.error = -EINVAL, .second = RD(OT_HEARTBEAT, 1), .count = 0xaaaaaaab,
+};
+FIXTURE_VARIANT_ADD(bad_batch, shorter_operations) {
+	.error = -EINVAL, .second = RD(OT_HEARTBEAT, 1), .op_size = 20,
+};
+FIXTURE_VARIANT_ADD(bad_batch, longer_operations) {
+	.error = -EINVAL, .second = RD(OT_HEARTBEAT, 1), .op_size = 32,
+};
+
+FIXTURE_SETUP(bad_batch)
+{
+	self->fd = ot_open(O_RDWR);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, ot_simple(self->fd, ONI_IOC_CLAIM));
+	ASSERT_EQ(0, ot_reg_read(self->fd, OT_HEARTBEAT, 1, &self->before));
+}
+
+FIXTURE_TEARDOWN(bad_batch)
+{
+	close(self->fd);
+}
+
+TEST_F(bad_batch, executes_nothing)
+{
+	struct oni_reg_op op[2] = { WR(OT_HEARTBEAT, 1, self->before + 1) };
+	struct oni_reg_batch arg = {
+		.size = sizeof(arg),
+		.ops = (uintptr_t)op,
+		.count = variant->count ? variant->count : ARRAY_SIZE(op),
+		.op_size = variant->op_size ? variant->op_size : sizeof(op[0]),
+	};
+	struct oni_stats before, after;
+
+	op[1] = variant->second;
+	if (op[1].dev_addr == GUARDED) {
+		op[1].dev_addr = ot_board()->guarded.dev;
+		op[1].reg_addr = ot_board()->guarded.reg;
+		op[1].value = ot_board()->guarded.value;
+	}
+	ASSERT_EQ(0, ot_stats(self->fd, &before));
+	EXPECT_EQ(variant->error, ot_ioctl(self->fd, ONI_IOC_REG_BATCH, &arg));
+	EXPECT_EQ(0, arg.done);
+	EXPECT_EQ(77, op[0].result);
+	ASSERT_EQ(0, ot_stats(self->fd, &after));
+	EXPECT_EQ(before.reg_writes, after.reg_writes);
+	EXPECT_EQ(before.reg_reads, after.reg_reads);
+	ASSERT_EQ(0, ot_reg_read(self->fd, OT_HEARTBEAT, 1, &self->after));
+	EXPECT_EQ(self->before, self->after);
+}
+
+TEST_F(batch, of_nothing_is_einval)
+{
+	struct oni_reg_op op = RD(OT_HEARTBEAT, 1);
+
+	EXPECT_EQ(-EINVAL, ot_reg_batch(self->fd, &op, 0, NULL));
+}
+
+TEST_F(batch, bad_pointer_is_efault)
+{
+	EXPECT_EQ(-EFAULT, ot_reg_batch(self->fd, NULL, 1, NULL));
+	EXPECT_EQ(-EFAULT, ot_reg_batch(self->fd, (void *)8, 1, NULL));
+}
+
+/* The second operation lies in a hole: not even the first is executed. */
+TEST_F(batch, array_cut_by_a_hole_is_efault)
+{
+	struct oni_reg_op *op = ot_guarded(sizeof(*op));
+	uint32_t v;
+
+	*op = (struct oni_reg_op)WR(OT_HEARTBEAT, 1, self->divider + 1);
+	EXPECT_EQ(-EFAULT, ot_reg_batch(self->fd, op, 2, NULL));
+	ASSERT_EQ(0, ot_reg_read(self->fd, OT_HEARTBEAT, 1, &v));
+	EXPECT_EQ(self->divider, v);
+}
+
+TEST_F(batch, first_failure_ends_it)
+{
+	struct oni_reg_op op[] = {
+		RD(OT_HEARTBEAT, 2),
+		RD(OT_HEARTBEAT, 0x7fff),	/* answered with NACK */
+		WR(OT_HEARTBEAT, 1, OT_CLK_HZ / 250),
+	};
+	uint32_t v;
+
+	EXPECT_EQ(-EREMOTEIO, ot_reg_batch(self->fd, op, ARRAY_SIZE(op), &self->done));
+	EXPECT_EQ(2, self->done);
+	EXPECT_EQ(0, op[0].result);
+	EXPECT_EQ(OT_CLK_HZ, op[0].value);
+	EXPECT_EQ(-EREMOTEIO, op[1].result);
+	EXPECT_EQ(OT_POISON32, op[1].value);
+	EXPECT_EQ(77, op[2].result);
+	ASSERT_EQ(0, ot_reg_read(self->fd, OT_HEARTBEAT, 1, &v));
+	EXPECT_EQ(self->divider, v);
+}
+
+TEST_F(batch, of_reads_needs_no_ownership_and_no_write_access)
+{
+	struct oni_reg_op op[] = { RD(OT_HEARTBEAT, 2), RD(OT_HUB_INFO, 0) };
+	int other = ot_open(O_RDONLY);
+
+	ASSERT_LE(0, other);
+	EXPECT_EQ(0, ot_reg_batch(other, op, ARRAY_SIZE(op), &self->done));
+	EXPECT_EQ(2, self->done);
+	EXPECT_EQ(OT_CLK_HZ, op[0].value);
+	close(other);
+}
+
+TEST_F(batch, with_a_write_needs_ownership)
+{
+	struct oni_reg_op op[] = {
+		RD(OT_HEARTBEAT, 2), WR(OT_HEARTBEAT, 1, self->divider + 1),
+	};
+	int other = ot_open(O_RDWR);
+	uint32_t v;
+
+	ASSERT_LE(0, other);
+	EXPECT_EQ(-EPERM, ot_reg_batch(other, op, ARRAY_SIZE(op), &self->done));
+	EXPECT_EQ(0, self->done);
+	EXPECT_EQ(77, op[0].result);
+	close(other);
+	ASSERT_EQ(0, ot_simple(self->fd, ONI_IOC_RELEASE));
+	EXPECT_EQ(-EPERM, ot_reg_batch(self->fd, op, ARRAY_SIZE(op), NULL));
+	ASSERT_EQ(0, ot_reg_read(self->fd, OT_HEARTBEAT, 1, &v));
+	EXPECT_EQ(self->divider, v);
+}
+
+TEST_F(batch, with_a_write_needs_write_access)
+{
+	struct oni_reg_op op = WR(OT_HEARTBEAT, 1, self->divider + 1);
+	int other = ot_open(O_RDONLY);
+
+	ASSERT_LE(0, other);
+	EXPECT_EQ(-EPERM, ot_reg_batch(other, &op, 1, NULL));
+	close(other);
+}
+
+TEST_F(batch, counts_like_single_accesses)
+{
+	struct oni_reg_op op[] = {
+		RD(OT_HEARTBEAT, 2), WR(OT_HEARTBEAT, 1, self->divider), RD(OT_HEARTBEAT, 0x7fff),
+	};
+	struct oni_stats before, after;
+
+	ASSERT_EQ(0, ot_stats(self->fd, &before));
+	EXPECT_EQ(-EREMOTEIO, ot_reg_batch(self->fd, op, ARRAY_SIZE(op), NULL));
+	ASSERT_EQ(0, ot_stats(self->fd, &after));
+	EXPECT_EQ(before.reg_reads + 2, after.reg_reads);
+	EXPECT_EQ(before.reg_writes + 1, after.reg_writes);
+	EXPECT_EQ(before.reg_nacks + 1, after.reg_nacks);
+}
+
+TEST_F(batch, results_into_read_only_memory_are_efault)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	struct oni_reg_op *op = mmap(NULL, page, PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, op);
+	*op = (struct oni_reg_op)RD(OT_HEARTBEAT, 2);
+	ASSERT_EQ(0, mprotect(op, page, PROT_READ));
+	EXPECT_EQ(-EFAULT, ot_reg_batch(self->fd, op, 1, NULL));
+	munmap(op, page);
+}
+
+struct meddler {
+	pthread_t thread;
+	int fd;
+	uint32_t value;
+	unsigned int bad;
+	volatile bool quit;
+};
+
+static void *write_on(void *arg)
+{
+	struct meddler *m = arg;
+
+	while (!m->quit)
+		m->bad += ot_reg_write(m->fd, OT_HEARTBEAT, 1, m->value) != 0;
+	return NULL;
+}
+
+/* No other access gets between: what a batch wrote is what it reads back. */
+TEST_F_TIMEOUT(batch, is_not_interrupted_by_another_thread, 60)
+{
+	const uint32_t mine = OT_CLK_HZ / 250;
+	struct meddler m = { .fd = self->fd, .value = OT_CLK_HZ / 200 };
+	unsigned int others = 0;
+	uint32_t v;
+	int i;
+
+	ASSERT_EQ(0, pthread_create(&m.thread, NULL, write_on, &m));
+	for (i = 0; i < 40; i++) {
+		struct oni_reg_op op[] = {
+			WR(OT_HEARTBEAT, 1, mine), RD(OT_HEARTBEAT, 1), RD(OT_HEARTBEAT, 1),
+		};
+
+		EXPECT_EQ(0, ot_reg_batch(self->fd, op, ARRAY_SIZE(op), NULL));
+		EXPECT_EQ(mine, op[1].value);
+		EXPECT_EQ(mine, op[2].value);
+		EXPECT_EQ(0, ot_reg_read(self->fd, OT_HEARTBEAT, 1, &v));
+		others += v != mine;
+	}
+	m.quit = true;
+	pthread_join(m.thread, NULL);
+	EXPECT_EQ(0, m.bad);
+	/* or the other thread never ran and nothing was tested */
+	EXPECT_LT(0, others);
+}
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+/* Between two accesses; what was executed is told. */
+TEST_F_TIMEOUT(batch, signal_ends_it_with_eintr, 60)
+{
+	const struct itimerval soon = { .it_value.tv_usec = 2000 }, never = { 0 };
+	struct sigaction sa = { .sa_handler = on_alarm };
+	struct oni_reg_op op[ONI_REG_BATCH_MAX];
+	int tries, ret = 0;
+	size_t i;
+
+	ASSERT_EQ(0, sigaction(SIGALRM, &sa, NULL));
+	/* the timer may fire before the call has begun: then once more */
+	for (tries = 0; tries < 20 && ret != -EINTR; tries++) {
+		for (i = 0; i < ARRAY_SIZE(op); i++)
+			op[i] = (struct oni_reg_op)RD(OT_HEARTBEAT, 2);
+		ASSERT_EQ(0, setitimer(ITIMER_REAL, &soon, NULL));
+		ret = ot_reg_batch(self->fd, op, ARRAY_SIZE(op), &self->done);
+	}
+	setitimer(ITIMER_REAL, &never, NULL);
+	ASSERT_EQ(-EINTR, ret);
+	ASSERT_GT(ARRAY_SIZE(op), self->done);
+	for (i = 0; i < ARRAY_SIZE(op); i++) {
+		EXPECT_EQ(i < self->done ? 0 : 77, op[i].result);
+		EXPECT_EQ(i < self->done ? OT_CLK_HZ : OT_POISON32, op[i].value);
 	}
 }
 
@@ -593,13 +935,15 @@ TEST_F(stats, count_register_reads_writes_and_nacks)
 	EXPECT_EQ(self->before.reg_timeouts, self->after.reg_timeouts);
 	EXPECT_EQ(self->before.bad_signals, self->after.bad_signals);
 	EXPECT_LT(self->before.signals, self->after.signals);
-	EXPECT_LT(self->before.mmio_writes, self->after.mmio_writes);
+	EXPECT_EQ(ot_board()->mmio, self->before.mmio_writes < self->after.mmio_writes);
 }
 
 TEST_F(stats, count_resets_and_refusals)
 {
+	const struct ot_reg *reg = &ot_board()->guarded;
+
 	ASSERT_EQ(0, ot_simple(self->fd, ONI_IOC_RESET));
-	ASSERT_EQ(-EPERM, ot_reg_write(self->fd, OT_PORT_A, 3, 60));
+	ASSERT_EQ(-EPERM, ot_reg_write(self->fd, reg->dev, reg->reg, reg->value));
 	ASSERT_EQ(0, ot_stats(self->fd, &self->after));
 	EXPECT_LT(self->before.resets, self->after.resets);
 	EXPECT_EQ(self->before.guarded + 1, self->after.guarded);
@@ -625,6 +969,8 @@ static const struct span forbidden[] = {
 	{ ID_RHS2116, 0x60, 0x6f, "anodic amplitudes" },
 	{ ID_RHS2116, 0x8002, 0x8008, "delta table, trigger, recovery" },
 	{ ID_RHS_TRIGGER, 1, 3, "trigger source, trigger, armed" },
+	{ ID_RHYTHM, 17, 20, "digital outputs of the headstages" },
+	{ ID_RHYTHM, 22, 39, "DACs and comparators, which are outputs" },
 };
 
 /* Firmware update registers of a hub information device */
@@ -695,6 +1041,7 @@ static uint64_t try_spans(struct __test_metadata *_metadata, int fd, int n)
 	return tried;
 }
 
+/* verifies: R24, R30 */
 TEST_F(guard, dangerous_register_is_eperm)
 {
 	struct oni_stats after;
@@ -708,6 +1055,7 @@ TEST_F(guard, dangerous_register_is_eperm)
 	EXPECT_EQ(self->before.reg_writes, after.reg_writes);
 }
 
+/* verifies: R24 */
 TEST_F(guard, firmware_register_is_eperm)
 {
 	struct oni_stats after;
@@ -724,6 +1072,7 @@ TEST_F(guard, firmware_register_is_eperm)
 	EXPECT_EQ(self->before.reg_writes, after.reg_writes);
 }
 
+/* verifies: R21 */
 TEST_F(guard, port_voltage_register_still_reads_the_same)
 {
 	uint32_t before, after;
@@ -751,10 +1100,14 @@ TEST_F(guard, stimulator_registers_can_be_read)
 
 TEST_F(guard, harmless_register_is_let_through)
 {
-	EXPECT_EQ(0, ot_reg_write(self->fd, OT_MEMORY, 1, OT_CLK_HZ / 10));
+	EXPECT_EQ(0, ot_reg_write(self->fd, ot_board()->memory, 1, OT_CLK_HZ / 10));
 }
 
-/* The datasheets' power-on state is armed or full scale; ours is not. */
+/*
+ * The datasheets' power-on state is armed or full scale; ours is not.
+ *
+ * verifies: R05
+ */
 TEST_F(guard, known_stimulators_are_safe_after_a_reset)
 {
 	struct oni_info info;
@@ -824,6 +1177,7 @@ TEST_F(window, is_told_and_inside_the_vendor_s)
 	EXPECT_GE(variant->high, self->p.max_decivolts);
 }
 
+/* verifies: R21 */
 TEST_F(window, edges_are_erange)
 {
 	const uint32_t bad[] = {
@@ -927,7 +1281,11 @@ TEST_F(port, nothing_plugged_in_is_enolink_and_off_again)
 	EXPECT_EQ(0, voltage(self->fd, OT_PORT_B));
 }
 
-/* 5.6 V locks the headstage-64 and lies in the window of a headstage-rhs2116. */
+/*
+ * 5.6 V locks the headstage-64 and lies in the window of a headstage-rhs2116.
+ *
+ * verifies: R21
+ */
 TEST_F(port, other_headstage_is_emediumtype_and_off_again)
 {
 	EXPECT_EQ(-EMEDIUMTYPE,
@@ -1095,4 +1453,78 @@ TEST_F(frames, bad_pointer_is_efault)
 	EXPECT_EQ(-EFAULT, send_words(self->fd, bad, 12));
 }
 
+/* --- a board that has no such things ------------------------------------------------------------ */
+
+TEST(no_device_takes_port_power)
+{
+	struct oni_port_power p;
+	int fd = ot_open(O_RDWR), i, n;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, ot_simple(fd, ONI_IOC_CLAIM));
+	n = ot_table(fd, rows, OT_MAX_ROWS);
+	ASSERT_LT(0, n);
+	for (i = 0; i < n; i++) {
+		EXPECT_EQ(-ENOENT, ot_port(fd, &p, rows[i].addr, ONI_HUB_HS64, 60))
+			TH_LOG("device 0x%x", rows[i].addr);
+	}
+	close(fd);
+}
+
+/*
+ * The lines that leave the board take frames, with bits that they have; nothing else does.
+ *
+ * verifies: R30
+ */
+TEST(only_outputs_take_write_frames)
+{
+	uint32_t frame[2 + 8] = { 0 };
+	struct oni_stats before, after;
+	int fd = ot_open(O_RDWR), i, n, outputs = 0;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, ot_simple(fd, ONI_IOC_CLAIM));
+	n = ot_table(fd, rows, OT_MAX_ROWS);
+	ASSERT_LT(0, n);
+	ASSERT_EQ(0, ot_stats(fd, &before));
+	for (i = 0; i < n; i++) {
+		bool output = rows[i].id == ID_TTL_OUT || rows[i].id == ID_ANALOG_OUT;
+		long bytes, expected;
+
+		if (!rows[i].id)
+			continue;
+		outputs += output;
+		frame[0] = rows[i].addr;
+		frame[1] = rows[i].write_size ? rows[i].write_size / 4 : 1;
+		bytes = 8 + 4 * frame[1];
+		ASSERT_GE((long)sizeof(frame), bytes);
+		expected = output ? bytes : rows[i].write_size ? -EPERM : -EINVAL;
+		EXPECT_EQ(expected, send_words(fd, frame, bytes))
+			TH_LOG("device 0x%x", rows[i].addr);
+	}
+	ASSERT_EQ(0, ot_stats(fd, &after));
+	EXPECT_EQ(2, outputs);
+	EXPECT_EQ(before.write_frames + outputs, after.write_frames);
+	close(fd);
+}
+
+static const struct ot_only only[] = {
+#define PORTS(f, v, t)								\
+	{ ONI_TRANSPORT_RIFFA, f, v, t, "there is no port with a power supply" }
+#define FRAMES(t)								\
+	{ ONI_TRANSPORT_RIFFA, "frames", NULL, t, "its devices that take frames are others" }
+	PORTS("guard", "headstage_64", NULL),
+	PORTS("guard", NULL, "port_voltage_register_still_reads_the_same"),
+	PORTS("guard", NULL, "stimulator_registers_can_be_read"),
+	PORTS("window", NULL, NULL),
+	PORTS("port", NULL, NULL),
+	FRAMES("one_frame_is_sent"),
+	FRAMES("several_frames_are_sent"),
+	FRAMES("pieces_of_writev_are_one_buffer"),
+	FRAMES("bad_frame_sends_nothing"),
+	{ ONI_TRANSPORT_FT600, "global", NULL, "no_device_takes_port_power", "it has ports" },
+	{ ONI_TRANSPORT_FT600, "global", NULL, "only_outputs_take_write_frames", "others do" },
+};
+
+OT_ONLY(only)
 TEST_HARNESS_MAIN

@@ -2,19 +2,26 @@
 /*
  * oni_count - turn every device on, acquire for a while, count every frame.
  *
- *   oni_count [-b BLOCK] [-r RING] [-t SECONDS] [-n]
+ *   oni_count [-b BLOCK] [-r RING] [-t SECONDS] [-c STREAMS] [-n]
  *
  * Prints one JSON object: frames of each device, bytes, blocks, what the ring
  * went through. A test compares it with what the hardware says it delivered.
- * -n: leave the headstage port alone. Exit status 0 only if every byte parsed
+ * It reads on until a stop has returned, so that nothing of a backlog in the
+ * hardware finds the ring full. Of a Rhythm it tells how many samples are missing
+ * between those that came, and the numbers of the first and the last one.
+ * -n: leave the headstage port alone. -c: of a Rhythm, record so many streams of 32
+ * channels (1 to 16, default 2), both halves of line A1, then of A2, B1 and so on. Exit status 0 only if every byte parsed
  * as frames of the device table.
  *
  * Contract used: include/uapi/linux/oni.h. Device facts: ONIX datasheets
- * (onix-docs). One thread; owns the controller until it ends.
+ * (onix-docs). One thread, and at the end a second one that stops while the
+ * first goes on reading; owns the controller until it ends.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -28,6 +35,7 @@ struct options {
 	uint32_t block;
 	uint64_t ring;
 	unsigned int seconds;
+	unsigned int streams;
 	bool no_port;
 };
 
@@ -36,6 +44,8 @@ static int die(const char *what, int ret)
 	fprintf(stderr, "oni_count: %s: %s\n", what, strerror(-ret));
 	return 1;
 }
+
+#define STREAMS	0xffffffffu	/* the first of them, as many as are wanted */
 
 /* What makes a device of that id send frames at a useful rate */
 static const struct {
@@ -51,9 +61,13 @@ static const struct {
 	{ 28, 1, DIV(100) }, { 28, 0, 1 },	/* memory monitor */
 	{ 30, 0, 1 },				/* Harp sync input */
 	{ 35, 1, DIV(250) },			/* heartbeat, always on */
+	/* Rhythm: streams in order of lines and edges, running by itself: 30 kHz */
+	{ OT_ID_RHYTHM, 13, 0xb3a29180 }, { OT_ID_RHYTHM, 14, 0xf7e6d5c4 },
+	{ OT_ID_RHYTHM, 15, STREAMS }, { OT_ID_RHYTHM, 1, 2 }, { OT_ID_RHYTHM, 0, 1 },
+	{ 0x10004, 0, 1 },			/* Harp and Rhythm */
 };
 
-static int enable_all(int fd)
+static int enable_all(int fd, unsigned int streams)
 {
 	struct oni_device rows[OT_MAX_ROWS];
 	int i, ret, n = ot_table(fd, rows, OT_MAX_ROWS);
@@ -65,7 +79,9 @@ static int enable_all(int fd)
 		for (k = 0; k < sizeof(enable) / sizeof(enable[0]); k++) {
 			if (enable[k].id != rows[i].id)
 				continue;
-			ret = ot_reg_write(fd, rows[i].addr, enable[k].reg, enable[k].value);
+			ret = ot_reg_write(fd, rows[i].addr, enable[k].reg,
+					   enable[k].value == STREAMS ? (1u << streams) - 1 :
+									enable[k].value);
 			if (ret) {
 				fprintf(stderr, "device 0x%x register 0x%x: ", rows[i].addr,
 					enable[k].reg);
@@ -86,6 +102,45 @@ static int drain(struct ot_stream *s, struct ot_parser *p)
 	return ret;
 }
 
+/* A call of STOP by another thread */
+struct stop {
+	int fd, ret;
+	_Atomic bool done;
+};
+
+static void *stopper(void *arg)
+{
+	struct stop *stop = arg;
+
+	stop->ret = ot_simple(stop->fd, ONI_IOC_STOP);
+	stop->done = true;
+	return NULL;
+}
+
+/*
+ * STOP moves what the card still has, as far as the ring has room. Reading goes
+ * on meanwhile, so that a machine that was too slow for the rate gets the rest,
+ * too, however much it is.
+ */
+static int stop_and_read(int fd, struct ot_stream *s, struct ot_parser *p)
+{
+	struct stop stop = { .fd = fd };
+	pthread_t thread;
+	int bad = 0, ret;
+
+	ret = pthread_create(&thread, NULL, stopper, &stop);
+	if (ret)
+		return die("pthread_create", -ret);
+	while (!stop.done && !bad) {
+		ot_poll(s->fd, POLLIN, 20);
+		bad = drain(s, p);
+	}
+	pthread_join(thread, NULL);
+	if (stop.ret)
+		return die("STOP", stop.ret);
+	return bad || drain(s, p) ? 1 : 0;
+}
+
 static int acquire(int fd, struct ot_stream *s, struct ot_parser *p, unsigned int seconds)
 {
 	uint64_t end;
@@ -101,10 +156,30 @@ static int acquire(int fd, struct ot_stream *s, struct ot_parser *p, unsigned in
 		if (drain(s, p))
 			break;
 	}
-	ret = ot_simple(fd, ONI_IOC_STOP);
-	if (ret)
-		return die("STOP", ret);
-	return drain(s, p) ? 1 : 0;
+	return stop_and_read(fd, s, p);
+}
+
+/* What numbers its samples. */
+static void report_numbered(const struct ot_parser *p)
+{
+	const char *comma = "";
+	size_t i;
+
+	printf("\"numbered\": {");
+	for (i = 0; i < p->devs; i++) {
+		const struct ot_device_count *d = &p->dev[i];
+
+		if (d->dev.id != OT_ID_RHYTHM || !d->frames)
+			continue;
+		printf("%s\"%u\": {\"gaps\": %llu, \"missing\": %llu, \"first\": %llu, \"last\": %llu}",
+		       comma, d->dev.addr, (unsigned long long)d->gaps,
+		       (unsigned long long)d->missing,
+		       (unsigned long long)d->first_number,
+		       (unsigned long long)(d->first_number +
+					    (d->last_clock - d->first_clock) / d->step));
+		comma = ", ";
+	}
+	printf("}, ");
 }
 
 static void report(const struct ot_stream *s, const struct ot_parser *p)
@@ -123,7 +198,9 @@ static void report(const struct ot_stream *s, const struct ot_parser *p)
 		       (unsigned long long)p->dev[i].frames);
 		comma = ", ";
 	}
-	printf("}, \"short_blocks\": %llu, \"full_events\": %llu, \"peak_bytes\": %llu, ",
+	printf("}, ");
+	report_numbered(p);
+	printf("\"short_blocks\": %llu, \"full_events\": %llu, \"peak_bytes\": %llu, ",
 	       (unsigned long long)r->short_blocks, (unsigned long long)r->full_events,
 	       (unsigned long long)r->peak_bytes);
 	printf("\"wakeups\": %llu, \"bad_words\": %llu, \"cut_frame_bytes\": %zu, ",
@@ -149,7 +226,7 @@ static int count(const struct options *o)
 		if (ret)
 			return die("PORT_POWER", ret);
 	}
-	ret = enable_all(fd);
+	ret = enable_all(fd, o->streams);
 	if (ret)
 		return die("enabling the devices", ret);
 	ret = ot_parser_init(p, fd, DIV(2000));
@@ -172,10 +249,10 @@ static int count(const struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .block = 4096, .seconds = 10 };
+	struct options o = { .block = 4096, .seconds = 10, .streams = 2 };
 	int opt;
 
-	while ((opt = getopt(argc, argv, "b:r:t:n")) != -1) {
+	while ((opt = getopt(argc, argv, "b:r:t:c:n")) != -1) {
 		switch (opt) {
 		case 'b':
 			o.block = strtoul(optarg, NULL, 0);
@@ -186,12 +263,15 @@ int main(int argc, char **argv)
 		case 't':
 			o.seconds = strtoul(optarg, NULL, 0);
 			break;
+		case 'c':
+			o.streams = strtoul(optarg, NULL, 0);
+			break;
 		case 'n':
 			o.no_port = true;
 			break;
 		default:
 			fprintf(stderr,
-				"usage: oni_count [-b BLOCK] [-r RING] [-t SECONDS] [-n]\n");
+				"usage: oni_count [-b BLOCK] [-r RING] [-t SECONDS] [-c STREAMS] [-n]\n");
 			return 2;
 		}
 	}

@@ -18,7 +18,7 @@
 #include <pthread.h>
 
 #include "oni_layout.h"
-#include "oni_test.h"
+#include "oni_leave.h"
 
 #define RING		(1u << 20)
 #define BLOCK		4096u
@@ -73,16 +73,7 @@ static int start(FIXTURE_DATA(fault) *self)
 /* Parse until @bytes of this acquisition went through. */
 static int consume_until(FIXTURE_DATA(fault) *self, uint64_t bytes)
 {
-	uint64_t end = ot_now_ns() + LONG_MS * 1000000ULL, head, tail;
-
-	while ((tail = ot_tail(&self->s)) < bytes && ot_now_ns() < end) {
-		head = ot_head(&self->s);
-		if (ot_parser_feed(&self->p, self->s.data + (tail & (RING - 1)), head - tail))
-			return -1;
-		ot_set_tail(&self->s, head);
-		ot_sleep_ms(1);
-	}
-	return tail < bytes ? -1 : 0;
+	return ot_consume_until(&self->s, &self->p, bytes, LONG_MS);
 }
 
 #define EXPECT_INTACT(self)							\
@@ -167,11 +158,58 @@ TEST_F(fault, data_flow_during_an_unanswered_access)
 
 	ASSERT_EQ(0, start(self));
 	ASSERT_EQ(0, ot_lab("fault mute 1"));
+	/* The request took its time, on a slow machine enough to fill the ring. */
+	EXPECT_EQ(0, consume_until(self, ot_head(&self->s)));
 	head = ot_head(&self->s);
 	EXPECT_EQ(-ETIMEDOUT, ot_reg_read(self->ctl, OT_HEARTBEAT, 2, &v));
 	EXPECT_LT(head + 32 * BLOCK, ot_head(&self->s));
 	EXPECT_EQ(0, consume_until(self, ot_head(&self->s) + BLOCK));
 	EXPECT_INTACT(self);
+}
+
+/* A batch ends at the access that is refused or not answered, and says so. */
+static int batch_of_three(FIXTURE_DATA(fault) *self, struct oni_reg_op op[3], uint32_t *done)
+{
+	size_t i;
+
+	for (i = 0; i < 3; i++)
+		op[i] = (struct oni_reg_op){
+			.dev_addr = OT_HEARTBEAT, .reg_addr = 2, .value = OT_POISON32,
+			.result = 77,
+		};
+	return ot_reg_batch(self->ctl, op, 3, done);
+}
+
+TEST_F(fault, refused_access_ends_a_batch)
+{
+	struct oni_reg_op op[3];
+	uint32_t done;
+
+	ASSERT_EQ(0, ot_lab("fault nack 1"));
+	EXPECT_EQ(-EREMOTEIO, batch_of_three(self, op, &done));
+	EXPECT_EQ(1, done);
+	EXPECT_EQ(-EREMOTEIO, op[0].result);
+	EXPECT_EQ(77, op[1].result);
+	EXPECT_EQ(0, batch_of_three(self, op, &done));
+	EXPECT_EQ(3, done);
+}
+
+TEST_F(fault, unanswered_access_ends_a_batch_in_bounded_time)
+{
+	uint64_t begin = ot_now_ns();
+	struct oni_reg_op op[3];
+	uint32_t done;
+
+	ASSERT_EQ(0, ot_lab("fault mute 3"));
+	EXPECT_EQ(-ETIMEDOUT, batch_of_three(self, op, &done));
+	EXPECT_GT(BOUND_MS * 1000000ULL, ot_now_ns() - begin);
+	EXPECT_EQ(1, done);
+	EXPECT_EQ(-ETIMEDOUT, op[0].result);
+	EXPECT_EQ(OT_POISON32, op[0].value);
+	EXPECT_EQ(77, op[1].result);
+	ASSERT_EQ(0, ot_lab("fault mute 0"));
+	EXPECT_EQ(0, batch_of_three(self, op, &done));
+	EXPECT_EQ(OT_CLK_HZ, op[2].value);
 }
 
 /* --- stimulators -------------------------------------------------------------------- */
@@ -214,8 +252,8 @@ TEST_F_TIMEOUT(fault, silent_stimulators_do_not_hold_up_a_release, 90)
 	ASSERT_EQ(0, ot_lab("fault mute 0"));
 	ASSERT_EQ(0, ot_stats(self->ctl, &self->after));
 	silent = self->after.reg_timeouts - self->before.reg_timeouts;
-	/* electrical: two of five registers; optical: its only one */
-	EXPECT_EQ(3, silent);
+	/* Two registers of each, of six and two. */
+	EXPECT_EQ(4, silent);
 	EXPECT_EQ(self->before.stim_safe_failures + 2, self->after.stim_safe_failures);
 	ASSERT_EQ(0, ot_simple(self->ctl, ONI_IOC_CLAIM));
 	ASSERT_EQ(0, ot_simple(self->ctl, ONI_IOC_RESET));
@@ -348,6 +386,73 @@ TEST_F(fault, write_frame_during_a_stall_is_etimedout)
 	ASSERT_EQ(0, ot_lab("resume"));
 	ASSERT_EQ(0, ot_simple(self->ctl, ONI_IOC_RESET));
 	EXPECT_EQ(12, write(self->ctl, frame, sizeof(frame)));
+}
+
+/* --- the write path has a lock of its own ---------------------------------------------- */
+
+/* The access waits 2 s for an answer; a frame is out long before that. */
+TEST_F(fault, write_frame_does_not_wait_for_an_unanswered_access)
+{
+	const uint32_t frame[] = { OT_DIGITAL_IO, 1, 0x5a };
+	struct ot_waiter w;
+	unsigned int sent = 0;
+
+	ASSERT_EQ(0, ot_lab("fault mute 1"));
+	ASSERT_EQ(0, ot_wait_start(&w, OT_WAIT_REG, self->ctl, 0));
+	ot_sleep_ms(100);
+	while (!w.done && write(self->ctl, frame, sizeof(frame)) == sizeof(frame))
+		sent++;
+	EXPECT_LE(3, sent);
+	ASSERT_TRUE(ot_wait_done(&w, BOUND_MS));
+	EXPECT_EQ(-ETIMEDOUT, w.result);
+}
+
+static void *write_one(void *arg)
+{
+	const uint32_t frame[] = { OT_DIGITAL_IO, 1, 0x5a };
+	struct ot_waiter *w = arg;
+
+	w->result = write(w->fd, frame, sizeof(frame)) < 0 ? -errno : 0;
+	w->done = true;
+	return NULL;
+}
+
+/* A second one that must not wait says so; the first ends in its time. */
+TEST_F(fault, nonblocking_write_behind_another_is_eagain)
+{
+	const uint32_t frame[] = { OT_DIGITAL_IO, 1, 0x5a };
+	struct ot_waiter w = { .fd = self->ctl };
+	uint64_t begin;
+
+	ASSERT_EQ(0, ot_lab("stall"));
+	ASSERT_EQ(0, pthread_create(&w.thread, NULL, write_one, &w));
+	ot_sleep_ms(200);
+	EXPECT_FALSE(w.done);
+	ASSERT_EQ(0, fcntl(self->ctl, F_SETFL, O_NONBLOCK));
+	begin = ot_now_ns();
+	EXPECT_EQ(-1, write(self->ctl, frame, sizeof(frame)));
+	EXPECT_EQ(EAGAIN, errno);
+	EXPECT_GT(1000000000ULL, ot_now_ns() - begin);
+	EXPECT_FALSE(w.done);
+	ASSERT_EQ(0, fcntl(self->ctl, F_SETFL, 0));
+	ASSERT_TRUE(ot_wait_done(&w, BOUND_MS));
+	EXPECT_EQ(-ETIMEDOUT, w.result);
+}
+
+/* Whoever gives the controller up does so after his write, not in the middle. */
+TEST_F(fault, release_waits_for_a_write_under_way)
+{
+	struct ot_waiter w = { .fd = self->ctl };
+
+	ASSERT_EQ(0, ot_lab("stall"));
+	ASSERT_EQ(0, pthread_create(&w.thread, NULL, write_one, &w));
+	ot_sleep_ms(200);
+	EXPECT_FALSE(w.done);
+	ASSERT_EQ(0, ot_lab("resume"));
+	EXPECT_EQ(0, ot_simple(self->ctl, ONI_IOC_RELEASE));
+	ASSERT_TRUE(ot_wait_done(&w, BOUND_MS));
+	EXPECT_EQ(0, w.result);
+	EXPECT_EQ(0, ot_simple(self->ctl, ONI_IOC_CLAIM));
 }
 
 TEST_HARNESS_MAIN

@@ -85,6 +85,22 @@ int ot_reg_write(int fd, uint32_t dev, uint32_t reg, uint32_t value)
 	return ot_ioctl(fd, ONI_IOC_REG_WRITE, &arg);
 }
 
+int ot_reg_batch(int fd, struct oni_reg_op *ops, uint32_t n, uint32_t *done)
+{
+	struct oni_reg_batch arg = {
+		.size = sizeof(arg),
+		.ops = (uintptr_t)ops,
+		.count = n,
+		.done = OT_POISON32,
+		.op_size = sizeof(*ops),
+	};
+	int ret = ot_ioctl(fd, ONI_IOC_REG_BATCH, &arg);
+
+	if (done)
+		*done = arg.done;
+	return ret;
+}
+
 int ot_table(int fd, struct oni_device *rows, size_t max)
 {
 	struct oni_device_table arg = {
@@ -134,6 +150,26 @@ int ot_load_test(int fd, uint32_t words, uint32_t hz)
 	return ot_simple(fd, ONI_IOC_RESET);
 }
 
+int ot_rhythm(int fd, bool on)
+{
+	const struct {
+		uint32_t reg, value;
+	} set[] = {
+		{ 15, 0x0101 },		/* DATA_STREAM_EN: both edges of A1 */
+		{ 1, 2 },		/* MODE: no end */
+		{ 0, on },		/* ENABLE */
+	};
+	size_t i;
+	int ret;
+
+	for (i = 0; i < sizeof(set) / sizeof(set[0]); i++) {
+		ret = ot_reg_write(fd, OT_RHYTHM, set[i].reg, set[i].value);
+		if (ret)
+			return ret;
+	}
+	return ot_simple(fd, ONI_IOC_RESET);
+}
+
 int ot_stream_create(int ctl, uint64_t ring, uint32_t block,
 		     uint32_t watermark, uint32_t latency_us)
 {
@@ -168,6 +204,28 @@ int ot_stream_wake(int fd, uint32_t watermark, uint32_t latency_us)
 	};
 
 	return ot_ioctl(fd, ONI_IOC_STREAM_WAKE, &arg);
+}
+
+int ot_monitor_create(int ctl, uint32_t watermark, uint32_t latency_us)
+{
+	struct oni_monitor_create arg = {
+		.size = sizeof(arg),
+		.watermark_bytes = watermark,
+		.latency_us = latency_us,
+		.fd = -1,
+	};
+	int ret = ot_ioctl(ctl, ONI_IOC_MONITOR_CREATE, &arg);
+
+	return ret ? ret : arg.fd;
+}
+
+int ot_monitor_stat(int fd, struct oni_monitor_stat *stat)
+{
+	ot_poison(stat);
+	stat->size = sizeof(*stat);
+	stat->flags = 0;
+	memset(stat->reserved, 0, sizeof(stat->reserved));
+	return ot_ioctl(fd, ONI_IOC_MONITOR_STAT, stat);
 }
 
 static void *map_part(int fd, uint64_t offset, uint64_t bytes, int prot)
@@ -221,6 +279,13 @@ uint64_t ot_head(const struct ot_stream *s)
 {
 	return atomic_load_explicit((position *)(uintptr_t)&s->prod->head,
 				    memory_order_acquire);
+}
+
+uint64_t ot_claim(const struct ot_stream *s)
+{
+	atomic_thread_fence(memory_order_acquire);
+	return atomic_load_explicit((position *)(uintptr_t)&s->prod->claim,
+				    memory_order_relaxed);
 }
 
 uint64_t ot_tail(const struct ot_stream *s)
@@ -285,6 +350,8 @@ int ot_parser_init(struct ot_parser *p, int fd, uint64_t lt_step)
 		p->dev[i].dev = rows[i];
 		if (rows[i].id == OT_ID_LOAD_TEST)
 			p->dev[i].step = lt_step;
+		else if (rows[i].id == OT_ID_RHYTHM)
+			p->dev[i].step = OT_RHYTHM_TICKS;
 	}
 	p->devs = n;
 	return 0;
@@ -297,6 +364,7 @@ void ot_parser_restart(struct ot_parser *p)
 	for (i = 0; i < p->devs; i++) {
 		p->dev[i].frames = 0;
 		p->dev[i].gaps = 0;
+		p->dev[i].missing = 0;
 	}
 	p->bytes = 0;
 	p->frames = 0;
@@ -314,6 +382,20 @@ static struct ot_device_count *find(struct ot_parser *p, uint32_t addr)
 		if (p->dev[i].dev.addr == addr && p->dev[i].dev.id)
 			return &p->dev[i];
 	return NULL;
+}
+
+int ot_consume_until(struct ot_stream *s, struct ot_parser *p, uint64_t bytes, int ms)
+{
+	uint64_t end = ot_now_ns() + ms * 1000000ULL, head, tail;
+
+	while ((tail = ot_tail(s)) < bytes && ot_now_ns() < end) {
+		head = ot_head(s);
+		if (ot_parser_feed(p, s->data + (tail & (s->info.data_bytes - 1)), head - tail))
+			return -1;
+		ot_set_tail(s, head);
+		ot_sleep_ms(1);
+	}
+	return tail < bytes ? -1 : 0;
 }
 
 const struct ot_device_count *ot_parser_device(const struct ot_parser *p,
@@ -347,6 +429,24 @@ static uint64_t check_words(const uint8_t *words, size_t n)
 	return bad;
 }
 
+/* Every sample of the Rhythm begins with a constant, and they are numbered. */
+static uint64_t check_sample(struct ot_device_count *d, const uint8_t *sample, uint64_t clock)
+{
+	uint32_t number = get32(sample + 16);
+
+	if (d->frames == 1)
+		d->first_number = number;
+	return (get64(sample + 8) != OT_RHYTHM_MAGIC) +
+	       (number - d->first_number != (uint32_t)((clock - d->first_clock) / OT_RHYTHM_TICKS));
+}
+
+static void count_gap(struct ot_device_count *d, uint64_t step)
+{
+	d->gaps++;
+	if (step > d->step && step % d->step == 0)
+		d->missing += step / d->step - 1;
+}
+
 static void count_frame(struct ot_parser *p, struct ot_device_count *d,
 			const uint8_t *sample, uint32_t size)
 {
@@ -355,12 +455,14 @@ static void count_frame(struct ot_parser *p, struct ot_device_count *d,
 	if (!d->frames)
 		d->first_clock = clock;
 	else if (d->step && clock - d->last_clock != d->step)
-		d->gaps++;
+		count_gap(d, clock - d->last_clock);
 	d->last_clock = clock;
 	d->frames++;
 	p->frames++;
 	if (d->dev.id == OT_ID_LOAD_TEST)
 		p->bad_words += check_words(sample + 16, (size - 16) / 2);
+	else if (d->dev.id == OT_ID_RHYTHM && size >= 20)
+		p->bad_words += check_sample(d, sample, clock);
 }
 
 /* Bytes of the frame at @buf; 0: too few bytes to tell or to be whole. */

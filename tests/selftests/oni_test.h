@@ -18,6 +18,12 @@
 
 #include <linux/oni.h>
 
+/* For those that have included the harness: a hang is found, a slow machine is none. */
+#ifdef TEST_TIMEOUT_DEFAULT
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	120	/* seconds */
+#endif
+
 /* Out-parameters start as garbage, so that "not written" is seen. */
 #define OT_POISON		0xcc
 #define OT_POISON32		0xccccccccU
@@ -40,6 +46,14 @@
 /* ONI device ids that the tests act on */
 #define OT_ID_HEARTBEAT		35
 #define OT_ID_LOAD_TEST		27
+#define OT_ID_MEMORY		28
+#define OT_ID_PORT		23
+#define OT_ID_RHYTHM		0x10001
+
+/* Rhythm of an Acquisition Board, and the ticks of its hub clock per sample */
+#define OT_RHYTHM		0x101
+#define OT_RHYTHM_TICKS		2800
+#define OT_RHYTHM_MAGIC		0xc691199927021942ULL
 
 /* --- device node ---------------------------------------------------------- */
 
@@ -54,6 +68,8 @@ int ot_info(int fd, struct oni_info *info);
 int ot_stats(int fd, struct oni_stats *stats);
 int ot_reg_read(int fd, uint32_t dev, uint32_t reg, uint32_t *value);
 int ot_reg_write(int fd, uint32_t dev, uint32_t reg, uint32_t value);
+/* @n accesses in one call; @done (may be NULL): how many were executed */
+int ot_reg_batch(int fd, struct oni_reg_op *ops, uint32_t n, uint32_t *done);
 int ot_table(int fd, struct oni_device *rows, size_t max);
 int ot_port(int fd, struct oni_port_power *p, uint32_t port, uint32_t hub,
 	    uint32_t decivolts);
@@ -63,6 +79,8 @@ int ot_port(int fd, struct oni_port_power *p, uint32_t port, uint32_t hub,
  * and 0 Hz to switch it off. Takes effect at the reset that this does too.
  */
 int ot_load_test(int fd, uint32_t words, uint32_t hz);
+/* Let Rhythm sample the chip on line A1, if @on, and reset. */
+int ot_rhythm(int fd, bool on);
 
 /* --- stream --------------------------------------------------------------- */
 
@@ -79,10 +97,15 @@ int ot_stream_create(int ctl, uint64_t ring, uint32_t block,
 		     uint32_t watermark, uint32_t latency_us);
 int ot_stream_info(int fd, struct oni_stream_info *info);
 int ot_stream_wake(int fd, uint32_t watermark, uint32_t latency_us);
+/* A monitor is mapped, asked and read as a stream is. */
+int ot_monitor_create(int ctl, uint32_t watermark, uint32_t latency_us);
+int ot_monitor_stat(int fd, struct oni_monitor_stat *stat);
 int ot_stream_map(int fd, struct ot_stream *s);
 void ot_stream_unmap(struct ot_stream *s);
 
 uint64_t ot_head(const struct ot_stream *s);
+/* The hardware may be writing up to here; not before what was read earlier. */
+uint64_t ot_claim(const struct ot_stream *s);
 uint64_t ot_tail(const struct ot_stream *s);
 void ot_set_tail(struct ot_stream *s, uint64_t tail);
 
@@ -102,6 +125,8 @@ struct ot_device_count {
 	uint64_t first_clock;		/* hub clock of the first frame */
 	uint64_t last_clock;
 	uint64_t gaps;			/* steps that differ from .step */
+	uint64_t missing;		/* frames that whole steps leave out */
+	uint32_t first_number;		/* of a Rhythm: the sample number of the first frame */
 	uint64_t step;			/* expected hub clock step; 0: any */
 };
 
@@ -111,7 +136,7 @@ struct ot_parser {
 	uint64_t bytes;			/* fed so far */
 	uint64_t frames;
 	uint64_t last_time;		/* header clock */
-	uint64_t bad_words;		/* load test words that do not count up */
+	uint64_t bad_words;		/* no load test or Rhythm frame has them */
 	size_t have;			/* bytes of an unfinished frame */
 	const char *error;		/* first thing that was wrong, or NULL */
 	uint64_t error_at;		/* stream position of that frame */
@@ -124,6 +149,11 @@ int ot_parser_init(struct ot_parser *p, int fd, uint64_t lt_step);
 void ot_parser_restart(struct ot_parser *p);
 /* 0, or -1 with p->error set. Frames may be cut anywhere between calls. */
 int ot_parser_feed(struct ot_parser *p, const uint8_t *buf, size_t len);
+/*
+ * Parse and release what comes until the tail is at @bytes or @ms have passed:
+ * 0, or -1 if it did not get there or the parser found fault.
+ */
+int ot_consume_until(struct ot_stream *s, struct ot_parser *p, uint64_t bytes, int ms);
 const struct ot_device_count *ot_parser_device(const struct ot_parser *p,
 					       uint32_t addr);
 

@@ -18,14 +18,15 @@
 #include <sys/socket.h>
 #include <termios.h>
 
+#include "oni_board.h"
 #include "oni_layout.h"
-#include "oni_test.h"
 
 #define NODE		(1u << 0)	/* a call on /dev/oniN, else on a stream */
 #define OWNER		(1u << 1)	/* owner only */
 #define WRITES		(1u << 2)	/* needs a file opened for writing */
 #define WANTS_STREAM	(1u << 3)	/* valid only when a stream exists */
 #define OUT		(1u << 4)	/* writes results into the argument */
+#define ON_MONITOR	(1u << 5)	/* a call on a monitor */
 
 #define MAX_ARG		256
 
@@ -98,6 +99,27 @@ static void fill_wake(void *arg)
 	w->latency_us = 1000;
 }
 
+static void fill_monitor(void *arg)
+{
+	struct oni_monitor_create *m = arg;
+
+	m->watermark_bytes = 0;
+	m->latency_us = 0;
+}
+
+static struct oni_reg_op batch[2];
+
+static void fill_batch(void *arg)
+{
+	struct oni_reg_batch *b = arg;
+
+	batch[0] = (struct oni_reg_op){ .dev_addr = OT_HEARTBEAT, .reg_addr = 1 };
+	batch[1] = (struct oni_reg_op){ .dev_addr = OT_HEARTBEAT, .reg_addr = 2 };
+	b->ops = (uintptr_t)batch;
+	b->count = ARRAY_SIZE(batch);
+	b->op_size = sizeof(batch[0]);
+}
+
 static void fill_nothing(void *arg)
 {
 	(void)arg;
@@ -143,11 +165,21 @@ CALL(stream_info, ONI_IOC_STREAM_INFO, oni_stream_info, WANTS_STREAM | OUT,
 CALL(stream_wake, ONI_IOC_STREAM_WAKE, oni_stream_wake, WANTS_STREAM, fill_wake,
      0, 0);
 
+CALL(monitor_create, ONI_IOC_MONITOR_CREATE, oni_monitor_create,
+     NODE | WANTS_STREAM | OUT, fill_monitor, AT(oni_monitor_create, reserved),
+     END(oni_monitor_create, reserved));
+CALL(reg_batch, ONI_IOC_REG_BATCH, oni_reg_batch, NODE | OUT, fill_batch,
+     AT(oni_reg_batch, reserved), END(oni_reg_batch, reserved));
+CALL(monitor_stat, ONI_IOC_MONITOR_STAT, oni_monitor_stat,
+     ON_MONITOR | WANTS_STREAM | OUT, fill_nothing,
+     AT(oni_monitor_stat, reserved), END(oni_monitor_stat, reserved));
+
 /* --- a controller on which the call works ---------------------------------- */
 
 struct bench {
 	int ctl;	/* opened for writing, owner if the call wants one */
 	int stream;	/* -1: none */
+	int monitor;	/* -1: none */
 	uint8_t *arg;	/* MAX_ARG bytes, then a hole */
 };
 
@@ -170,7 +202,9 @@ static void *valid_arg(struct bench *b, const struct call *c, size_t size)
 
 static int call(struct bench *b, const struct call *c, void *arg)
 {
-	return ot_ioctl(c->is & NODE ? b->ctl : b->stream, c->cmd, arg);
+	int fd = c->is & NODE ? b->ctl : c->is & ON_MONITOR ? b->monitor : b->stream;
+
+	return ot_ioctl(fd, c->cmd, arg);
 }
 
 /* 0 or -errno: claim and make a stream as far as @c needs it. */
@@ -180,6 +214,7 @@ static int bench_open(struct bench *b, const struct call *c)
 
 	b->arg = ot_guarded(MAX_ARG);
 	b->stream = -1;
+	b->monitor = -1;
 	b->ctl = ot_open(O_RDWR);
 	if (b->ctl < 0)
 		return b->ctl;
@@ -189,12 +224,17 @@ static int bench_open(struct bench *b, const struct call *c)
 	if (ret || !(c->is & WANTS_STREAM))
 		return ret;
 	b->stream = ot_stream_create(b->ctl, 1 << 20, 0, 0, 0);
-	return b->stream < 0 ? b->stream : 0;
+	if (b->stream < 0 || !(c->is & ON_MONITOR))
+		return b->stream < 0 ? b->stream : 0;
+	b->monitor = ot_monitor_create(b->ctl, 0, 0);
+	return b->monitor < 0 ? b->monitor : 0;
 }
 
 /* A stream that the call itself made is closed with the process. */
 static void bench_close(struct bench *b)
 {
+	if (b->monitor >= 0)
+		close(b->monitor);
 	if (b->stream >= 0)
 		close(b->stream);
 	close(b->ctl);
@@ -241,6 +281,9 @@ FOR(format, stream_create);
 FOR(format, stats);
 FOR(format, stream_info);
 FOR(format, stream_wake);
+FOR(format, monitor_create);
+FOR(format, reg_batch);
+FOR(format, monitor_stat);
 
 TEST_F(format, valid_call_works)
 {
@@ -348,6 +391,9 @@ TEST_F(format, wrong_kind_of_file_is_enotty)
 	}
 	EXPECT_EQ(-ENOTTY, ot_ioctl(c->is & NODE ? stream : self->b.ctl, c->cmd,
 				    arg));
+	if (c->is & ON_MONITOR) {
+		EXPECT_EQ(-ENOTTY, ot_ioctl(stream, c->cmd, arg));
+	}
 }
 
 /* --- results: calls that write something ------------------------------------ */
@@ -361,6 +407,9 @@ FOR(result, port_power);
 FOR(result, stream_create);
 FOR(result, stats);
 FOR(result, stream_info);
+FOR(result, monitor_create);
+FOR(result, reg_batch);
+FOR(result, monitor_stat);
 
 TEST_F(result, read_only_memory_is_efault)
 {
@@ -427,6 +476,9 @@ FOR(flags, stream_create);
 FOR(flags, stats);
 FOR(flags, stream_info);
 FOR(flags, stream_wake);
+FOR(flags, monitor_create);
+FOR(flags, reg_batch);
+FOR(flags, monitor_stat);
 
 TEST_F(flags, unknown_flag_is_einval)
 {
@@ -455,6 +507,9 @@ FOR(reserved, port_power);
 FOR(reserved, stream_create);
 FOR(reserved, stats);
 FOR(reserved, stream_info);
+FOR(reserved, monitor_create);
+FOR(reserved, reg_batch);
+FOR(reserved, monitor_stat);
 
 TEST_F(reserved, nonzero_byte_is_einval)
 {
@@ -561,6 +616,9 @@ FOR(any_time, stop);
 FOR(any_time, stats);
 FOR(any_time, stream_info);
 FOR(any_time, stream_wake);
+FOR(any_time, monitor_create);
+FOR(any_time, reg_batch);
+FOR(any_time, monitor_stat);
 
 TEST_F(any_time, running_is_fine)
 {
@@ -579,6 +637,7 @@ TEST_F(any_time, running_is_fine)
 FIXTURE(numbers) {
 	int ctl;
 	int stream;
+	int monitor;
 };
 
 FIXTURE_SETUP(numbers)
@@ -588,17 +647,24 @@ FIXTURE_SETUP(numbers)
 	ASSERT_EQ(0, ot_simple(self->ctl, ONI_IOC_CLAIM));
 	self->stream = ot_stream_create(self->ctl, 1 << 20, 0, 0, 0);
 	ASSERT_LE(0, self->stream);
+	self->monitor = ot_monitor_create(self->ctl, 0, 0);
+	ASSERT_LE(0, self->monitor);
 }
 
 FIXTURE_TEARDOWN(numbers)
 {
+	close(self->monitor);
 	close(self->stream);
 	close(self->ctl);
 }
 
-static bool known_number(unsigned int nr, bool stream)
+enum file { ON_NODE, ON_A_STREAM, ON_A_MONITOR };
+
+static bool known_number(unsigned int nr, enum file file)
 {
-	return stream ? nr == 0x20 || nr == 0x21 : nr <= 0x0d;
+	if (file == ON_NODE)
+		return nr <= 0x10;	/* the last is that of oni_stim.h */
+	return nr == 0x20 || nr == 0x21 || (nr == 0x22 && file == ON_A_MONITOR);
 }
 
 TEST_F(numbers, unknown_is_enotty)
@@ -609,13 +675,17 @@ TEST_F(numbers, unknown_is_enotty)
 	for (nr = 0; nr < 256; nr++) {
 		unsigned long cmd = _IO(ONI_IOC_MAGIC, nr);
 
-		if (!known_number(nr, false)) {
+		if (!known_number(nr, ON_NODE)) {
 			EXPECT_EQ(-ENOTTY, ot_ioctl(self->ctl, cmd, &arg))
 				TH_LOG("number 0x%x on the node", nr);
 		}
-		if (!known_number(nr, true)) {
+		if (!known_number(nr, ON_A_STREAM)) {
 			EXPECT_EQ(-ENOTTY, ot_ioctl(self->stream, cmd, &arg))
 				TH_LOG("number 0x%x on a stream", nr);
+		}
+		if (!known_number(nr, ON_A_MONITOR)) {
+			EXPECT_EQ(-ENOTTY, ot_ioctl(self->monitor, cmd, &arg))
+				TH_LOG("number 0x%x on a monitor", nr);
 		}
 	}
 }
@@ -826,4 +896,11 @@ TEST(lseek_is_espipe)
 	EXPECT_EQ(ESPIPE, errno);
 }
 
+static const struct ot_only only[] = {
+#define PORT(f)	{ ONI_TRANSPORT_RIFFA, f, "port_power", NULL, "no device takes port power" }
+	PORT("format"), PORT("result"), PORT("flags"), PORT("reserved"), PORT("access"),
+	PORT("owner"), PORT("idle_only"),
+};
+
+OT_ONLY(only)
 TEST_HARNESS_MAIN
