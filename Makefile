@@ -62,7 +62,15 @@ demo:
 	@tests/lab/demo
 
 check:
-	@tests/lab/check $(T)
+	@tests/lab/check $(T) $(if $(K),--kernel $(K))
+
+check-all:
+	@tests/lab/check --all
+
+# T=path|loop|load|usb|stop: one of them; QUICK=1: fewer points.
+bench:
+	@tests/lab/deps demo
+	@tests/bench/run $(or $(T),all) $(if $(QUICK),--quick)
 
 shell:
 	@tests/lab/deps demo
@@ -78,15 +86,19 @@ clean:
 help:
 	@echo "make                 tools, and modules for KDIR=$(KDIR)"
 	@echo "make demo            build, boot a guest with a simulated card, record 20 s, show what came out (PLAY=file.raw)"
+	@echo "make demo TRANSPORT=usb  the same with a simulated Acquisition Board on USB"
 	@echo "make check           every test; ends with 'N passed, N failed'"
 	@echo "make check T=NAME    one test: a scenario (tests/lab/run --list), a unit test, or a stage"
+	@echo "make check K=KERNEL  the scenarios for other kernels on one of them (tests/lab/run --list-kernels), or T=NAME on it"
+	@echo "make check-all       'make check', then the same scenarios on every other kernel (takes hours)"
+	@echo "make bench           what the data path costs, measured (QUICK=1; T=path|loop|load|usb|stop): tests/bench/README.md"
 	@echo "make shell           a root shell in a guest with the card (T=NAME: with the card of that scenario)"
-	@echo "make modules         oni.ko and oni_riffa.ko into build/mod-<release>   KDIR=<headers>"
-	@echo "make tools           libonidev, onictl, onirec into build/userspace"
+	@echo "make modules         oni.ko, oni_riffa.ko and oni_ft600.ko into build/mod-<release>   KDIR=<headers>"
+	@echo "make tools           libonidev, onictl, onirec, onistim into build/userspace"
 	@echo "make install         tools, library, udev rules, units                  DESTDIR= PREFIX="
 	@echo "make modules_install modules into DESTDIR/lib/modules                   KDIR= DESTDIR="
 	@echo "make sim unit selftests guest   the parts of the test bench"
 	@echo "make deps            install the Debian packages for 'make check' (asks first; YES=1 does not)"
 	@echo "make clean           delete build/; 'tests/lab/images clean' deletes the cached guests"
 
-.PHONY: all no-headers modules modules_install tools sim unit selftests install guest demo check shell deps clean help
+.PHONY: all no-headers modules modules_install tools sim unit selftests install guest demo check check-all bench shell deps clean help

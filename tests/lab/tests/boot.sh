@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # boot - the guest itself, without a card: systemd came up, udev runs, nothing failed.
-# lab: card=none data=64M
+# lab: card=none data=64M systemd=yes
 
 n=0
 check() {

@@ -3,9 +3,11 @@
 
 The test program asks for each fault at the moment it needs it (ONI_LAB_CMD, see tests/lab/README.md).
 """
+import _kernel
 
-OPTIONS = {"sims": [["--model", "seed=1"]], "timeout": 400}
+OPTIONS = {"own_kernel": False, "sims": [["--model", "seed=1"]], "timeout": 400}
 
 
 def run(lab):
     lab.run_tap("ONI_LAB_CMD=/usr/lib/oni-lab/ask /usr/lib/oni/lab/oni_fault", "oni_fault: ", timeout=350)
+    _kernel.conserved(lab, "after all faults")

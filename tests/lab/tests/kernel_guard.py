@@ -3,9 +3,13 @@
 
 Every register of every device of two headstages is written. The card's own counters must agree with what the driver
 claims to have refused: not one write reaches a stimulator, a port voltage, or a firmware register.
+
+verifies: R21, R30
 """
 import errno
 import re
+
+import _kernel
 
 OPTIONS = {"sims": [["--model", "seed=1", "--model", "port-b=rhs2116"]], "timeout": 300}
 
@@ -61,3 +65,4 @@ def run(lab):
     lab.equal(swept["model.stim_triggers"], 0, "nothing was ever triggered")
     lab.equal([k for k, v in swept.items() if k.endswith("savevoltage_writes") and v], [], "no voltage was saved")
     lab.equal([k for k in by_sweep if "voltage" in k], [], "no voltage was changed")
+    _kernel.conserved(lab, "afterwards")

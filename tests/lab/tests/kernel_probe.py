@@ -14,13 +14,13 @@ CARDS = [
     (["--info", "0x00000884", *GOOD], r"core settings 0x000008", "a core without bus width"),
     (GOOD, None, "a real card"),
 ]
-OPTIONS = {"sims": [card for card, _, _ in CARDS], "timeout": 240}
+OPTIONS = {"long": True, "sims": [card for card, _, _ in CARDS], "timeout": 240}
 
 
 def run(lab):
     guest = lab.guest
     nodes = guest.sh("ls -d /dev/oni[0-9]*").split()
-    lab.equal(nodes, ["/dev/oni0"], "one card of eight is claimed")
+    lab.equal(nodes, ["/dev/oni0", "/dev/oni0-stim", "/dev/oni0-stop"], "one card of eight is claimed")
     guest.sh("modprobe oni_riffa && udevadm settle")
     log = guest.sh("dmesg")
     bdfs = dict(re.findall(r"^(\d+) (\S+)$", guest.sh(

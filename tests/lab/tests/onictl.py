@@ -2,8 +2,9 @@
 """onictl - the tool and libonidev against the real driver: look, power a port, configure, stream, fail with a sentence."""
 
 import json
+import re
 
-OPTIONS = {"sims": [["--model", "seed=1", "--model", "source=0-63=ramp"]], "timeout": 400}
+OPTIONS = {"systemd": True, "sims": [["--model", "seed=1", "--model", "source=0-63=ramp"]], "timeout": 400}
 
 
 def js(lab, command):
@@ -86,7 +87,27 @@ def acquire(lab):
     lab.equal(js(lab, "info")["state"], "idle", "the controller is idle afterwards")
     stats = js(lab, "stats")
     lab.ok(stats["blocks"] > 1000 and stats["ring_full"] == 0, "counters of blocks", stats)
+    lab.ok("held" in stats and stats["held"] <= stats["interrupts"], "interrupts left to a timer are counted", stats)
     lab.equal(stats["guarded"], 4, "two voltages and two registers were refused for safety")
+
+
+def look_beside(lab):
+    """watch and clock look at what another program reads; it does not notice."""
+    guest = lab.guest
+    run = guest.start("onictl --json start -t 15 2>/dev/null")
+    guest.sh("for i in $(seq 100); do onictl --json info | grep -q running && break; sleep 0.1; done")
+    out = guest.sh("onictl watch -n 3 rhd2164 2>&1")
+    lab.match(r"^Looking at what another program reads from oni0", out, "watch looks at a running acquisition")
+    lab.equal(len(re.findall(r"^ .* rhd2164 .* ch0-3 ", out, re.M)), 3, "and prints as many frames as asked for")
+    fit = js(lab, "clock -t 3")
+    lab.ok(abs(fit["ppm"]) < 20000 and fit["pairs"] > 500, "clock fits beside it", fit)
+    refused(lab, "start -t 1", 1, "another program owns the controller", "start does not look, it wants to start")
+    beside = guest.start("onictl watch -t 60 memory-monitor 2>&1")
+    lab.equal(run.wait(60), 0, "the other program ends as if alone")
+    lab.equal(beside.wait(60), 0, "and watch ends with it")
+    lab.match(r"^The other program has stopped the acquisition", beside.out, "which it says")
+    counts = json.loads(run.out)
+    lab.equal([d["missing"] for d in counts["devices"]], [0] * len(counts["devices"]), "no frame of the other program is missing")
 
 
 def busy(lab):
@@ -121,6 +142,7 @@ def run(lab):
     port(lab)
     registers(lab)
     acquire(lab)
+    look_beside(lab)
     by_id = js(lab, "list")[0]["by_id"]
     busy(lab)
     replug(lab, by_id)

@@ -16,7 +16,7 @@ OPTIONS = {
     "sims": [[a for s in SOURCES for a in ("--model", s)]],
     "data": "1G",
     "timeout": 600,
-    "exclusive": True,
+    "real_time": "alone",
     "memory": "1536M",
 }
 CONFIG = "[port a]\nheadstage = hs64\nvolts = 6.0\n"

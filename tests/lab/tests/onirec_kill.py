@@ -8,7 +8,7 @@ import subprocess
 import time
 
 TRIALS = 20
-OPTIONS = {"sims": [["--model", "seed=2"]], "data": "2G", "timeout": 900, "memory": "1536M", "exclusive": True}
+OPTIONS = {"sims": [["--model", "seed=2"]], "data": "2G", "timeout": 900, "memory": "1536M"}
 
 
 def run(lab):

@@ -8,7 +8,6 @@ OPTIONS = {
     "sims": [["--model", "seed=1", "--model", "source=0-63=ramp"]],
     "data": "1500M",
     "timeout": 600,
-    "exclusive": True,
     "memory": "1536M",
 }
 

@@ -4,7 +4,7 @@
 import re
 import time
 
-OPTIONS = {"sims": [["--model", "seed=5"]], "data": "600M", "timeout": 500}
+OPTIONS = {"systemd": True, "sims": [["--model", "seed=5"]], "data": "600M", "timeout": 500}
 CONFIG = "[port a]\nheadstage = hs64\nvolts = 6.0\n"
 UNIT = "onirec@oni0"
 

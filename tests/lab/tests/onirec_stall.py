@@ -8,7 +8,6 @@ OPTIONS = {
     "sims": [["--model", "seed=7", "--model", "source=0-63=ramp"]],
     "data": "1G",
     "timeout": 500,
-    "exclusive": True,
     "memory": "1536M",
 }
 SECONDS = 40
