@@ -36,13 +36,13 @@ static bool has_results(int ret)
 static int run_ioctl(const struct oni_ioctl *ioc, struct oni_ioctl_ctx *ctx,
 		     void *arg)
 {
-	int idx, ret;
+	int ret;
 
 	if (ioc->write && !(ctx->file->f_mode & FMODE_WRITE))
 		return -EPERM;
-	ctx->link = oni_dev_enter(ctx->dev, &idx);
+	ctx->link = oni_dev_enter(ctx->dev, &ctx->gate);
 	ret = ctx->link ? ioc->fn(ctx, arg) : -ENODEV;
-	oni_dev_exit(ctx->dev, idx);
+	oni_dev_exit(ctx->dev, ctx->gate);
 	return ret;
 }
 
@@ -89,6 +89,64 @@ long oni_ioctl_dispatch(const struct oni_ioctl *table, unsigned int n,
 	return ret;
 }
 
+static void gate_leave(struct oni_ioctl_ctx *ctx)
+{
+	oni_dev_exit(ctx->dev, ctx->gate);
+	ctx->link = NULL;
+}
+
+static int gate_enter(struct oni_ioctl_ctx *ctx)
+{
+	ctx->link = oni_dev_enter(ctx->dev, &ctx->gate);
+	return ctx->link ? 0 : -ENODEV;
+}
+
+/**
+ * oni_ioctl_copy_in - copy what the argument of a call points to
+ * @ctx: of the call, no lock held
+ * @to: where to
+ * @from: where from
+ * @n: bytes
+ *
+ * A fault may be served by user space, which may take as long as it wants. Who removes
+ * the hardware waits for everybody inside the gate, so this is outside: afterwards
+ * ctx->link is another one, and on error NULL.
+ *
+ * Return: 0, -EFAULT, or -ENODEV: the hardware has gone meanwhile.
+ */
+int oni_ioctl_copy_in(struct oni_ioctl_ctx *ctx, void *to,
+		      const void __user *from, size_t n)
+{
+	unsigned long left;
+	int ret;
+
+	gate_leave(ctx);
+	left = copy_from_user(to, from, n);
+	ret = gate_enter(ctx);
+	return left ? -EFAULT : ret;
+}
+
+/**
+ * oni_ioctl_copy_out - the same in the other direction
+ * @ctx: of the call, no lock held
+ * @to: where to
+ * @from: where from
+ * @n: bytes
+ *
+ * Return: as oni_ioctl_copy_in(); -ENODEV: the copy was made.
+ */
+int oni_ioctl_copy_out(struct oni_ioctl_ctx *ctx, void __user *to,
+		       const void *from, size_t n)
+{
+	unsigned long left;
+	int ret;
+
+	gate_leave(ctx);
+	left = copy_to_user(to, from, n);
+	ret = gate_enter(ctx);
+	return left ? -EFAULT : ret;
+}
+
 /**
  * oni_ioctl_answer - say that a call was done, before it is
  * @ctx: of the call, no lock held
@@ -97,14 +155,14 @@ long oni_ioctl_dispatch(const struct oni_ioctl *table, unsigned int n,
  * For what must not have been done if its caller gets an error. A copy may take as long
  * as user space wants, so that it can be neither under a lock nor taken back.
  *
- * Return: 0: success writes nothing more; or -EFAULT.
+ * Return: 0: success writes nothing more; or as oni_ioctl_copy_out().
  */
 int oni_ioctl_answer(struct oni_ioctl_ctx *ctx, const void *arg)
 {
-	if (copy_to_user(ctx->uarg, arg, ctx->bytes))
-		return -EFAULT;
-	ctx->answered = true;
-	return 0;
+	int ret = oni_ioctl_copy_out(ctx, ctx->uarg, arg, ctx->bytes);
+
+	ctx->answered = !ret;
+	return ret;
 }
 
 /* --- ownership ----------------------------------------------------------- */
@@ -219,24 +277,40 @@ static int ioc_info(struct oni_ioctl_ctx *ctx, void *arg)
 	return 0;
 }
 
-static int table_copy(struct oni_dev *dev, struct oni_device_table *dt)
+/* Rows of user space may be longer than ours. Neither a lock is held nor the gate. */
+static int table_copy(const struct oni_device_table *dt,
+		      const struct oni_device *table)
 {
 	u8 __user *out = u64_to_user_ptr(dt->rows);
-	u32 i, row = sizeof(struct oni_device);
+	u32 i, row = sizeof(*table);
 
-	lockdep_assert_held(&dev->table_lock);
-	for (i = 0; i < dev->rows; i++, out += dt->row_size) {
-		if (copy_to_user(out, &dev->table[i], row) ||
+	for (i = 0; i < dt->count; i++, out += dt->row_size) {
+		if (copy_to_user(out, &table[i], row) ||
 		    clear_user(out + row, dt->row_size - row))
 			return -EFAULT;
 	}
 	return 0;
 }
 
+/* What the table is now, as far as there is room for it. */
+static int table_take(struct oni_dev *dev, struct oni_device_table *dt,
+		      struct oni_device *table)
+{
+	u32 room = dt->count;
+
+	mutex_lock(&dev->table_lock);
+	dt->count = dev->rows;
+	dt->generation = dev->generation;
+	if (room >= dev->rows)
+		memcpy(table, dev->table, dev->rows * sizeof(*table));
+	mutex_unlock(&dev->table_lock);
+	return room < dt->count ? -EMSGSIZE : 0;
+}
+
 static int ioc_table(struct oni_ioctl_ctx *ctx, void *arg)
 {
-	struct oni_dev *dev = ctx->dev;
 	struct oni_device_table *dt = arg;
+	struct oni_device *table;
 	int ret;
 
 	if (dt->flags || dt->reserved ||
@@ -244,11 +318,19 @@ static int ioc_table(struct oni_ioctl_ctx *ctx, void *arg)
 	    dt->row_size > ARG_MAX_BYTES)
 		return -EINVAL;
 
-	mutex_lock(&dev->table_lock);
-	ret = dt->count < dev->rows ? -EMSGSIZE : table_copy(dev, dt);
-	dt->count = dev->rows;
-	dt->generation = dev->generation;
-	mutex_unlock(&dev->table_lock);
+	/* One row more, so that asking for the number of rows asks for memory. */
+	table = kvmalloc_array(min_t(u32, dt->count, ONI_MAX_ROWS) + 1,
+			       sizeof(*table), GFP_KERNEL_ACCOUNT);
+	if (!table)
+		return -ENOMEM;
+	ret = table_take(ctx->dev, dt, table);
+	if (!ret) {
+		gate_leave(ctx);
+		ret = table_copy(dt, table);
+		/* The answer is complete, whatever has become of the hardware. */
+		gate_enter(ctx);
+	}
+	kvfree(table);
 	return ret;
 }
 
@@ -409,8 +491,9 @@ static int run_batch(struct oni_ioctl_ctx *ctx, struct batch *b)
 	u32 i;
 	int ret;
 
-	if (copy_from_user(b->ops, uops, bytes))
-		return -EFAULT;
+	ret = oni_ioctl_copy_in(ctx, b->ops, uops, bytes);
+	if (ret)
+		return ret;
 	for (i = 0; i < arg->count; i++) {
 		if (b->ops[i].flags & ~ONI_REG_OP_WRITE || b->ops[i].reserved)
 			return -EINVAL;
@@ -423,7 +506,8 @@ static int run_batch(struct oni_ioctl_ctx *ctx, struct batch *b)
 	ret = write ? owned(ctx, 0, b, do_reg_batch) : do_reg_batch(ctx, b);
 	/* The copy of what was executed goes back, whatever became of it. */
 	ctx->results = true;
-	if (copy_to_user(uops, b->ops, arg->done * sizeof(*uops)))
+	if (oni_ioctl_copy_out(ctx, uops, b->ops,
+			       arg->done * sizeof(*uops)) == -EFAULT)
 		return -EFAULT;
 	return ret;
 }

@@ -103,6 +103,7 @@ struct oni_stream {
 	struct oni_ring *ring;
 	struct oni_reader *reader;	/* of the ring, or the monitor's own */
 	struct file *map_file;	/* what mappings hold instead of the stream */
+	struct mutex read_lock;	/* read(2): from the tail to the tail */
 	u32 latency_us;
 	u32 watermark;
 };
@@ -230,7 +231,8 @@ void oni_stream_count(struct oni_dev *dev, struct oni_ring *ring,
 struct oni_ioctl_ctx {
 	struct file *file;
 	struct oni_dev *dev;
-	struct oni_link *link;
+	struct oni_link *link;	/* while inside the gate */
+	int gate;		/* what oni_dev_enter() has given */
 	struct file *install;	/* to be installed as @fd after success */
 	int fd;
 	bool results;		/* write the argument back even on error */
@@ -249,6 +251,10 @@ struct oni_ioctl {
 long oni_ioctl_dispatch(const struct oni_ioctl *table, unsigned int n,
 			struct oni_ioctl_ctx *ctx, unsigned int cmd,
 			unsigned long arg);
+int oni_ioctl_copy_in(struct oni_ioctl_ctx *ctx, void *to,
+		      const void __user *from, size_t n);
+int oni_ioctl_copy_out(struct oni_ioctl_ctx *ctx, void __user *to,
+		       const void *from, size_t n);
 int oni_ioctl_answer(struct oni_ioctl_ctx *ctx, const void *arg);
 void oni_stats_fill(struct oni_dev *dev, struct oni_link *link,
 		    struct oni_stats *stats);

@@ -240,14 +240,21 @@ static void keep_sources(struct oni_stim_policy *p,
 	}
 }
 
-static struct oni_stim_policy *policy_from_user(u64 uptr)
+static struct oni_stim_policy *policy_from_user(struct oni_ioctl_ctx *ctx,
+						u64 uptr)
 {
 	struct oni_stim_policy *p;
+	int ret;
 
-	p = memdup_user(u64_to_user_ptr(uptr), sizeof(*p));
-	if (!IS_ERR(p) && p->size != sizeof(*p)) {
+	p = kmalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
+	if (!p)
+		return ERR_PTR(-ENOMEM);
+	ret = oni_ioctl_copy_in(ctx, p, u64_to_user_ptr(uptr), sizeof(*p));
+	if (!ret && p->size != sizeof(*p))
+		ret = -EINVAL;
+	if (ret) {
 		kfree(p);
-		return ERR_PTR(-EINVAL);
+		return ERR_PTR(ret);
 	}
 	return p;
 }
@@ -330,7 +337,7 @@ static int with_policy(struct oni_ioctl_ctx *ctx, struct oni_stim_policy_arg *ar
 				 struct oni_stim_policy_arg *arg,
 				 struct oni_stim_policy *p))
 {
-	struct oni_stim_policy *p = policy_from_user(arg->policy);
+	struct oni_stim_policy *p = policy_from_user(ctx, arg->policy);
 	int ret;
 
 	if (IS_ERR(p))
@@ -379,7 +386,8 @@ static int ioc_limits(struct oni_ioctl_ctx *ctx, void *argp)
 	arg->hub = stim->policy_hub;
 	ret = stim->has_policy ? 0 : -ENODATA;
 	mutex_unlock(&stim->lock);
-	if (!ret && copy_to_user(u64_to_user_ptr(arg->policy), p, sizeof(*p)))
+	if (!ret && oni_ioctl_copy_out(ctx, u64_to_user_ptr(arg->policy), p,
+				       sizeof(*p)) == -EFAULT)
 		ret = -EFAULT;
 out:
 	kfree(p);
@@ -503,18 +511,22 @@ static int ioc_claim(struct oni_ioctl_ctx *ctx, void *argp)
 
 /* --- programs ---------------------------------------------------------------------- */
 
-static int read_program(struct oni_stim_loaded *l,
+static int read_program(struct oni_ioctl_ctx *ctx, struct oni_stim_loaded *l,
 			const struct oni_stim_load *arg)
 {
-	u8 *all;
 	size_t rows = arg->nrows * sizeof(l->rows[0]);
+	u8 *all;
+	int ret;
 
 	l->hub = arg->hub;
 	l->nrows = arg->nrows;
-	if (copy_from_user(&l->program, u64_to_user_ptr(arg->program),
-			   sizeof(l->program)) ||
-	    (rows && copy_from_user(l->rows, u64_to_user_ptr(arg->rows), rows)))
-		return -EFAULT;
+	ret = oni_ioctl_copy_in(ctx, &l->program, u64_to_user_ptr(arg->program),
+				sizeof(l->program));
+	if (!ret && rows)
+		ret = oni_ioctl_copy_in(ctx, l->rows, u64_to_user_ptr(arg->rows),
+					rows);
+	if (ret)
+		return ret;
 	if (l->program.size != sizeof(l->program))
 		return -EINVAL;
 
@@ -529,7 +541,8 @@ static int read_program(struct oni_stim_loaded *l,
 }
 
 /* A copy of the program, which nobody can change any more. */
-static struct oni_stim_loaded *program_from_user(const struct oni_stim_load *arg)
+static struct oni_stim_loaded *program_from_user(struct oni_ioctl_ctx *ctx,
+						 const struct oni_stim_load *arg)
 {
 	struct oni_stim_loaded *l;
 	int ret;
@@ -540,7 +553,7 @@ static struct oni_stim_loaded *program_from_user(const struct oni_stim_load *arg
 	l = kvzalloc(struct_size(l, rows, arg->nrows), GFP_KERNEL_ACCOUNT);
 	if (!l)
 		return ERR_PTR(-ENOMEM);
-	ret = read_program(l, arg);
+	ret = read_program(ctx, l, arg);
 	if (ret) {
 		kvfree(l);
 		return ERR_PTR(ret);
@@ -575,7 +588,7 @@ static int ioc_check(struct oni_ioctl_ctx *ctx, void *argp)
 {
 	struct oni_stim_load *arg = argp;
 	struct oni_stim *stim = &ctx->dev->stim;
-	struct oni_stim_loaded *l = program_from_user(arg);
+	struct oni_stim_loaded *l = program_from_user(ctx, arg);
 	int ret;
 
 	if (IS_ERR(l))
@@ -646,7 +659,7 @@ static int load(struct oni_ioctl_ctx *ctx, struct oni_stim_load *arg,
 static int ioc_load(struct oni_ioctl_ctx *ctx, void *argp)
 {
 	struct oni_stim_load *arg = argp;
-	struct oni_stim_loaded *l = program_from_user(arg);
+	struct oni_stim_loaded *l = program_from_user(ctx, arg);
 	int ret;
 
 	if (IS_ERR(l))
