@@ -237,6 +237,17 @@ def patient(seconds):
     return seconds * kernel.slowness
 
 
+def threads(pid):
+    """What each thread of a process is doing, and how long it has run: a machine that stands still looks unlike one that is slow."""
+    out = []
+    for task in sorted(pathlib.Path(f"/proc/{pid}/task").glob("*"), key=lambda t: int(t.name)):
+        with contextlib.suppress(OSError):
+            name, fields = (task / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
+            state, ticks = fields.split()[0], sum(map(int, fields.split()[11:13]))
+            out.append(f"{name} {state} {ticks / os.sysconf('SC_CLK_TCK'):.1f} s {(task / 'wchan').read_text()}".rstrip(" 0"))
+    return ", ".join(out) or "gone"
+
+
 def wait_for(what, seconds, condition):
     seconds = patient(seconds)
     end = time.monotonic() + seconds
@@ -799,6 +810,7 @@ class Lab:
         self.run_dir = pathlib.Path(tempfile.mkdtemp(prefix="oni-lab-"))
         self.payload, self.interactive = payload, interactive
         self.data = self.directory / "data"
+        self.state = "no guest"	# what QEMU and the cards were at, when something went wrong
 
     @property
     def sim(self):
@@ -821,7 +833,10 @@ class Lab:
             raise
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failure, *_):
+        if failure and self.guest:
+            self.state = "; ".join(f"{name}: {threads(pid)}" for name, pid in
+                                   [("QEMU", self.guest.process.pid), *((f"card{n}", sim.process.pid) for n, sim in enumerate(self.sims) if sim)])
         if self.guest:
             self.guest.stop()
         for sim in self.sims:
