@@ -378,6 +378,7 @@ void controller_halt(struct controller *c)
 	stop(c);
 	drop_data(c);
 	c->reply_head = c->reply_tail;
+	c->late_reply_ns = 0;
 }
 
 /*
@@ -449,6 +450,11 @@ void controller_read_reg(struct controller *c, uint32_t reg)
 		val = BOOT_MODE_ONI;
 	if (fault_take(f, FAULT_REPLY_LOST))
 		return;
+	if (fault_take(f, FAULT_REPLY_LATE)) {
+		c->late_reply = val;
+		c->late_reply_ns = c->now_ns + fault_arg(f, FAULT_REPLY_LATE) * 1000000ull;
+		return;
+	}
 	reply(c, val);
 	if (fault_take(f, FAULT_REPLY_TWICE))
 		reply(c, val);
@@ -524,6 +530,7 @@ void controller_empty(struct controller *c)
 	c->table.next = c->table.rows;
 	c->signal_head = c->signal_tail;
 	c->reply_head = c->reply_tail;
+	c->late_reply_ns = 0;
 	c->wr_fill = 0;
 	fifo_discard(c->fifo);
 }
@@ -539,6 +546,10 @@ bool controller_step(struct controller *c, uint64_t now_ns)
 	more = produce(c);
 	more |= table_step(c);
 	more |= signal_noise(c);
+	if (c->late_reply_ns && now_ns >= c->late_reply_ns) {
+		c->late_reply_ns = 0;
+		reply(c, c->late_reply);
+	}
 	if (fault_take(c->faults, FAULT_REPLY_STRAY))
 		reply(c, fault_arg(c->faults, FAULT_REPLY_STRAY));
 	return more || (c->reg[REG_TRIGGER] && c->trigger_ns < now_ns + SOON_NS);
@@ -554,6 +565,7 @@ void controller_power_on(struct controller *c, struct model *model)
 	c->clock_base = 0;
 	c->frame_max = 0;
 	c->reply_head = c->reply_tail;
+	c->late_reply_ns = 0;
 	c->signal_head = c->signal_tail;
 	c->wr_fill = 0;
 	c->run_on = false;

@@ -77,6 +77,8 @@ struct controller {
 
 	uint32_t reply[REPLY_WORDS];
 	unsigned int reply_head, reply_tail;
+	uint32_t late_reply;	/* held back by a fault until then; 0: none is */
+	uint64_t late_reply_ns;
 
 	uint8_t signal[SIGNAL_BYTES];
 	unsigned int signal_head, signal_tail;

@@ -247,6 +247,8 @@ static bool sg_step(struct riffa *r, unsigned int ch, struct riffa_sg *sg,
 					  FAULT_FETCH_STUCK : FAULT_DOWN_STUCK, ch);
 		sg->running = true;
 		sg->ready_ns = r->now_ns + r->cfg.sg_latency_ns;
+		if (recvd == RIFFA_EV_RX_RECVD && fault_take_on(&r->faults, FAULT_DOWN_LATE, ch))
+			sg->ready_ns += fault_arg(&r->faults, FAULT_DOWN_LATE) * 1000000ull;
 		return true;
 	}
 	if (r->now_ns < sg->ready_ns)

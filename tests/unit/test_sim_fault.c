@@ -396,6 +396,7 @@ static void test_transfers_without_end(void **state)
 	struct stream s = { .have = 0 };
 	uint32_t words = 1;
 	unsigned int i;
+	uint64_t t0;
 
 	(void)state;
 	begin();
@@ -422,7 +423,10 @@ static void test_transfers_without_end(void **state)
 	reg_get(&cl, 0, RIFFA_INFO);
 	cl.events = 0;
 	drv_send(&cl, 1, 0, &words, 1);
+	assert_int_equal(ask("fault down-late 1 300 ch=0"), 0);
+	t0 = clock_ms();
 	drv_conf(&cl, 5, 0);
+	assert_true(clock_ms() - t0 >= 299);
 	finish(false);
 }
 
@@ -664,6 +668,10 @@ static void test_handshake(void **state)
 	assert_int_equal(ask("fault reply-lost"), 0);
 	drv_send(&cl, 0, 7 | 1u << 29, &dummy, 1);
 	assert_int_equal(drv_receive(&cl, 0, BLOCK_OFF, 100), -1);
+	assert_int_equal(ask("fault reply-late 1 300"), 0);
+	t0 = clock_ms();
+	assert_int_equal(drv_conf_get(&cl, 7), 250000000);
+	assert_true(clock_ms() - t0 >= 299);
 	assert_int_equal(ask("fault reply-twice"), 0);
 	assert_int_equal(drv_conf_get(&cl, 7), 250000000);
 	assert_int_equal(drv_receive(&cl, 0, BLOCK_OFF, 1000), 1);
