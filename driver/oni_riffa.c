@@ -131,6 +131,7 @@ struct riffa {
 	unsigned int reset_gen;
 	bool config_wanted;		/* a reply is due */
 	bool config_got;
+	bool config_lost;		/* one may still come; until a reset */
 	u32 config_value;
 
 	/* data channel */
@@ -657,11 +658,13 @@ static bool down_over(struct riffa *r, const struct riffa_chan *c)
 }
 
 /*
- * Send @words words of the channel's down buffer. The buffer and its list
- * belong to the card until the end or the next reset; a time-out gives them
- * back to nobody, so the channel refuses work until a reset.
+ * Send @words words. The channel's down buffer and its list belong to the card
+ * until the end or the next reset; a time-out gives them back to nobody, so the
+ * channel refuses work until a reset, and leaves alone what the card may still
+ * fetch.
  */
-static int send_down(struct riffa *r, unsigned int ch, u32 offset, u32 words)
+static int send_down(struct riffa *r, unsigned int ch, u32 offset,
+		     const void *data, u32 words)
 {
 	struct riffa_chan *c = &r->chan[ch];
 	unsigned int page = RIFFA_PAGE(ch);
@@ -682,6 +685,7 @@ static int send_down(struct riffa *r, unsigned int ch, u32 offset, u32 words)
 		/* Left so by whoever found the card gone? */
 		return oni_link_is_lost(r->link) ? -ENODEV : -EIO;
 	}
+	memcpy(r->dma[ch].down_buf, data, words * 4);
 	sg_fill(r->dma[ch].down_sg, buf, words);
 	c->down_busy = true;
 	c->down_list = true;
@@ -710,35 +714,65 @@ static int send_down(struct riffa *r, unsigned int ch, u32 offset, u32 words)
 static int riffa_ctl_write(struct oni_link *link, u32 reg, u32 val)
 {
 	struct riffa *r = oni_link_priv(link);
+	__le32 word = cpu_to_le32(val);
 
-	r->dma[ONIX_CH_CONFIG].down_buf[0] = cpu_to_le32(val);
-	return send_down(r, ONIX_CH_CONFIG, reg, 1);
+	return send_down(r, ONIX_CH_CONFIG, reg, &word, 1);
+}
+
+/* Ends waiting. True if the reply is there; else it may still come. */
+static bool config_take(struct riffa *r, u32 *val)
+{
+	unsigned long flags;
+	bool got;
+
+	spin_lock_irqsave(&r->lock, flags);
+	got = r->config_got;
+	*val = r->config_value;
+	r->config_wanted = false;
+	r->config_lost = !got;
+	spin_unlock_irqrestore(&r->lock, flags);
+	return got;
+}
+
+/*
+ * Begins waiting. False: a request cannot be sent; or a reply is missing, which
+ * this one could get for its own.
+ */
+static bool config_expect(struct riffa *r)
+{
+	const struct riffa_chan *c = &r->chan[ONIX_CH_CONFIG];
+	unsigned long flags;
+	bool ok;
+
+	spin_lock_irqsave(&r->lock, flags);
+	ok = !r->config_lost && !c->down_busy && !c->down_list && !r->frozen;
+	r->config_got = false;
+	r->config_wanted = ok;
+	spin_unlock_irqrestore(&r->lock, flags);
+	return ok;
 }
 
 static int riffa_ctl_read(struct oni_link *link, u32 reg, u32 *val)
 {
 	struct riffa *r = oni_link_priv(link);
-	unsigned long flags;
+	const __le32 nothing = 0;
 	int ret;
 
-	spin_lock_irqsave(&r->lock, flags);
-	r->config_got = false;
-	r->config_wanted = true;
-	spin_unlock_irqrestore(&r->lock, flags);
-
-	r->dma[ONIX_CH_CONFIG].down_buf[0] = 0;
-	ret = send_down(r, ONIX_CH_CONFIG, reg | ONIX_CONFIG_READ, 1);
-	if (ret)
+	if (!config_expect(r))
+		return oni_link_is_lost(link) ? -ENODEV : -EIO;
+	ret = send_down(r, ONIX_CH_CONFIG, reg | ONIX_CONFIG_READ, &nothing, 1);
+	if (ret) {
+		config_take(r, val);
 		return ret;
-	ret = wait_event_timeout(r->wait, READ_ONCE(r->config_got) ||
-				 oni_link_is_lost(link), DOWN_TIMEOUT);
+	}
+	wait_event_timeout(r->wait, READ_ONCE(r->config_got) ||
+			   oni_link_is_lost(link), DOWN_TIMEOUT);
 	if (oni_link_is_lost(link))
 		return -ENODEV;
-	if (!ret) {
+	if (!config_take(r, val)) {
 		oni_link_error(link, -ETIMEDOUT);
 		return -ETIMEDOUT;
 	}
-	*val = r->config_value;
 	return 0;
 }
 
@@ -751,6 +785,7 @@ static void chan_reset(struct riffa *r)
 	r->holding = false;
 	r->idle_irqs = 0;
 	r->config_wanted = false;
+	r->config_lost = false;
 	memset(r->chan, 0, sizeof(r->chan));
 	r->reset_gen++;
 }
@@ -839,11 +874,11 @@ static void riffa_rx_unmap(struct oni_link *link)
 static int riffa_rx_start(struct oni_link *link, u32 block_bytes)
 {
 	struct riffa *r = oni_link_priv(link);
+	__le32 words = cpu_to_le32(block_bytes / 4);
 	unsigned long flags;
 	int ret;
 
-	r->dma[ONIX_CH_DATA].down_buf[0] = cpu_to_le32(block_bytes / 4);
-	ret = send_down(r, ONIX_CH_DATA, 0, 1);
+	ret = send_down(r, ONIX_CH_DATA, 0, &words, 1);
 	if (ret)
 		return ret;
 
@@ -948,8 +983,7 @@ static int riffa_tx(struct oni_link *link, const void *buf, size_t bytes)
 
 	for (pos = 0; pos < bytes; pos += n) {
 		n = min_t(size_t, bytes - pos, ONIX_WRITE_WORDS * 4);
-		memcpy(r->dma[ONIX_CH_WRITE].down_buf, buf + pos, n);
-		ret = send_down(r, ONIX_CH_WRITE, 0, n / 4);
+		ret = send_down(r, ONIX_CH_WRITE, 0, buf + pos, n / 4);
 		if (ret)
 			return ret;
 	}
@@ -1191,6 +1225,7 @@ static void freeze(struct riffa *r, bool frozen)
 	spin_lock_irqsave(&r->lock, flags);
 	r->frozen = frozen;
 	r->serving = false;
+	r->holding = false;	/* or a stop would read the vector */
 	spin_unlock_irqrestore(&r->lock, flags);
 	wake_up_all(&r->wait);
 }

@@ -609,6 +609,26 @@ TEST_F(hostile, controller_write_that_is_never_fetched)
 	EXPECT_GT(1000, ms_since(self));
 }
 
+/* What was refused since has not become what the card fetches in the end. */
+TEST_F(hostile, controller_write_that_is_fetched_late_is_the_one_that_was_sent)
+{
+	uint32_t v = 0;
+	int ret;
+
+	ASSERT_FAULT("down-late 1 6000 ch=0");
+	EXPECT_EQ(-ETIMEDOUT, ctl_write(self->ctl, ONI_CTL_HWADDRESS, 0x5));
+	expect_bounded(HERE);
+	EXPECT_EQ(-EIO, ctl_write(self->ctl, ONI_CTL_HWADDRESS, 0x1234));
+	EXPECT_SPENT("down-late");
+	do {
+		ot_sleep_ms(50);
+		ret = ctl_read(self->ctl, ONI_CTL_HWADDRESS, &v);
+	} while (ret == -EIO && ms_since(self) < PATIENCE_MS);
+	EXPECT_EQ(0, ret);
+	EXPECT_EQ(0x5, v);
+	expect_fault(HERE);
+}
+
 TEST_F(hostile, write_frame_that_is_never_fetched)
 {
 	const uint32_t frame[] = { OT_DIGITAL_IO, 1, 0x5a };
@@ -1013,6 +1033,25 @@ TEST_F(hostile, controller_register_without_an_answer)
 	EXPECT_EQ(-ETIMEDOUT, ctl_read(self->ctl, ONI_CTL_ACQCLKHZ, &v));
 	expect_bounded(HERE);
 	EXPECT_SPENT("reply-lost");
+	expect_fault(HERE);
+}
+
+/* A later question would be answered with the value of this one. */
+TEST_F(hostile, controller_register_answered_late_is_never_another_one)
+{
+	uint32_t v = 0;
+	int i;
+
+	ASSERT_EQ(0, ctl_write(self->ctl, ONI_CTL_HWADDRESS, 0x1234));
+	ASSERT_FAULT("reply-late 1 4000");
+	EXPECT_EQ(-ETIMEDOUT, ctl_read(self->ctl, ONI_CTL_ACQCLKHZ, &v));
+	expect_bounded(HERE);
+	EXPECT_SPENT("reply-late");
+	/* before it comes, and after */
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(-EIO, ctl_read(self->ctl, ONI_CTL_HWADDRESS, &v));
+		ot_sleep_ms(3000);
+	}
 	expect_fault(HERE);
 }
 
