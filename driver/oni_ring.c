@@ -116,16 +116,20 @@ static enum hrtimer_restart latency_expired(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
+static void latency_start(struct oni_reader *rd)
+{
+	rd->latency_armed = true;
+	hrtimer_start(&rd->latency_timer, ns_to_ktime(rd->latency_ns),
+		      HRTIMER_MODE_REL_SOFT);
+}
+
 /* A block came. True if the reader is to be woken. Caller holds ring->lock. */
 static bool reader_block(struct oni_reader *rd, u64 tail)
 {
 	if (due(rd, tail))
 		return sleeper(rd);
-	if (rd->latency_ns && !rd->latency_armed) {
-		rd->latency_armed = true;
-		hrtimer_start(&rd->latency_timer, ns_to_ktime(rd->latency_ns),
-			      HRTIMER_MODE_REL_SOFT);
-	}
+	if (rd->latency_ns && !rd->latency_armed)
+		latency_start(rd);
 	return false;
 }
 
@@ -411,10 +415,15 @@ void oni_ring_set_wake(struct oni_reader *rd, u32 watermark, u32 latency_us)
 {
 	struct oni_ring *ring = rd->ring;
 	unsigned long flags;
+	u64 tail;
 
 	spin_lock_irqsave(&ring->lock, flags);
 	rd->watermark = watermark;
 	rd->latency_ns = (u64)latency_us * NSEC_PER_USEC;
+	/* No block may come that would start the time of what waits already. */
+	load_tail(rd, &tail);
+	if (rd->latency_ns && tail < ring->head && !final(ring))
+		latency_start(rd);
 	spin_unlock_irqrestore(&ring->lock, flags);
 	wake_up_all(&rd->wait);
 }

@@ -309,6 +309,26 @@ TEST_F(fault, data_go_on_whole_after_a_stall)
 	EXPECT_INTACT(self);
 }
 
+/* No block comes that would start the time of what has waited since before the rule. */
+TEST_F(fault, new_latency_limit_holds_for_the_last_data_before_a_stall)
+{
+	uint64_t head;
+
+	ASSERT_EQ(0, ot_stream_wake(self->s.fd, RING / 2, 0));
+	ASSERT_EQ(0, start(self));
+	ASSERT_LE(8 * BLOCK, ot_wait_head(&self->s, 8 * BLOCK, LONG_MS));
+	ASSERT_EQ(0, ot_lab("stall"));
+	ot_sleep_ms(100);
+	head = ot_head(&self->s);
+	ot_set_tail(&self->s, head - BLOCK);
+	EXPECT_EQ(0, ot_poll(self->s.fd, POLLIN, 100));
+	ASSERT_EQ(head, ot_head(&self->s));
+	ASSERT_EQ(0, ot_stream_wake(self->s.fd, RING / 2, 20000));
+	EXPECT_EQ(POLLIN, ot_poll(self->s.fd, POLLIN, 2000));
+	EXPECT_EQ(0, self->s.prod->error);
+	ASSERT_EQ(0, ot_lab("resume"));
+}
+
 /* Registers answer while data are stuck. */
 TEST_F(fault, registers_work_during_a_stall)
 {
