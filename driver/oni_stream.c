@@ -8,7 +8,9 @@
  * the ring. Mappings do not hold the stream but a file of their own that holds
  * the ring, so that memory which is still mapped somewhere does not keep the
  * hardware running.
- * read and mmap use ring memory only and need no gate.
+ * read and mmap use ring memory only and need no gate. read_lock makes the copies
+ * of several read(2) follow each other; nothing else is held inside it but what a
+ * page fault takes, and ring->lock for a moment.
  */
 #include <linux/anon_inodes.h>
 #include <linux/file.h>
@@ -111,9 +113,20 @@ static ssize_t copy_take(struct oni_stream *stream, char __user *buf,
 	/* Lapped while copying: nothing of it counts. */
 	if (ret == -EOVERFLOW)
 		oni_ring_tail(rd, &spot);
-	if (ret)
-		return ret;
-	kick(stream);
+	return ret ?: n;
+}
+
+/* One at a time: two with the same tail would take it back by turns. */
+static ssize_t take(struct oni_stream *stream, char __user *buf, size_t len)
+{
+	ssize_t n;
+
+	if (mutex_lock_interruptible(&stream->read_lock))
+		return -ERESTARTSYS;
+	n = copy_take(stream, buf, len);
+	mutex_unlock(&stream->read_lock);
+	if (n > 0)
+		kick(stream);
 	return n;
 }
 
@@ -159,7 +172,7 @@ ssize_t oni_stream_do_read(struct oni_stream *stream, struct file *file,
 		if (!avail)
 			return oni_ring_tail_bad(rd) ? -EPROTO :
 						       end_code(stream);
-		n = copy_take(stream, buf, min_t(size_t, len, MAX_RW_COUNT));
+		n = take(stream, buf, min_t(size_t, len, MAX_RW_COUNT));
 	} while (n == -EAGAIN);
 	return n;
 }
@@ -526,6 +539,7 @@ static struct oni_stream *stream_alloc(struct oni_dev *dev,
 		ret = PTR_ERR(stream->map_file);
 		goto err_free;
 	}
+	mutex_init(&stream->read_lock);
 	stream->ring = ring;
 	stream->reader = &ring->reader;
 	stream->dev = dev;

@@ -22,6 +22,7 @@
 
 #include "oni_board.h"
 #include "oni_layout.h"
+#include "oni_leave.h"
 
 #define LT_STEP		(OT_CLK_HZ / 4000u)	/* of ot_feed() with a load tester */
 #define BLOCK		4096u
@@ -787,6 +788,26 @@ TEST_F(stream, read_after_stop_gives_the_rest_then_end_of_file)
 	EXPECT_EQ(0, got);
 	EXPECT_EQ(ot_head(&self->b.s), have);
 	free(buf);
+}
+
+/* Each byte goes to one of them, and neither takes the other's tail back. */
+TEST_F_TIMEOUT(stream, two_readers_of_one_descriptor_share_the_data, 60)
+{
+	struct ot_waiter w[2];
+	int i;
+
+	ASSERT_EQ(0, start(&self->b));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, ot_wait_start(&w[i], OT_WAIT_READ, self->b.s.fd, 0));
+	ot_sleep_ms(5000);
+	EXPECT_EQ(0, self->b.s.prod->error);
+	ASSERT_EQ(0, stop(&self->b));
+	for (i = 0; i < 2; i++) {
+		ASSERT_TRUE(ot_wait_done(&w[i], LONG_MS));
+		EXPECT_EQ(0, w[i].result);
+		EXPECT_LT(0, w[i].bytes);
+	}
+	EXPECT_EQ(ot_head(&self->b.s), w[0].bytes + w[1].bytes);
 }
 
 TEST_F(stream, read_into_a_bad_pointer_is_efault_and_releases_nothing)
