@@ -566,6 +566,8 @@ err_region:
 static void __exit oni_exit(void)
 {
 	wait_event(oni_live_wait, !atomic_read(&oni_live));
+	/* Whoever counted to zero has left this module's code. */
+	synchronize_rcu_tasks();
 	class_destroy(oni_stim_class);
 	class_destroy(oni_class);
 	unregister_chrdev_region(oni_devt, ONI_MINORS_ALL);
