@@ -24,8 +24,10 @@
 #define LOOK_NS		(5 * NSEC_PER_MSEC)
 /* The same for registers of the headstage. */
 #define POLL_NS		(20 * NSEC_PER_MSEC)
-/* While there is a session and nothing is armed. */
+/* While there is a session and nothing is armed, or a stop that was not confirmed. */
 #define IDLE_NS		(100 * NSEC_PER_MSEC)
+/* A try to confirm that takes its time is followed by so many times that in peace. */
+#define MEND_REST	10
 
 /* --- transitions ---------------------------------------------------------- */
 
@@ -71,7 +73,21 @@ static void cut(struct oni_stim *stim)
 		last->on_us[c] = min(last->on_us[c], us);
 }
 
-/* The safe state, acknowledged or not. */
+/* The safe state, acknowledged or not. @hub: of a headstage, 0: all */
+static int write_off(struct oni_dev *dev, struct oni_link *link, u32 hub)
+{
+	struct oni_stim *stim = &dev->stim;
+	int ret;
+
+	ret = link ? oni_stim_off(dev, link, hub) : -ENODEV;
+	stim->confirmed = !ret;
+	if (!ret) {
+		stim->playing = false;
+		cut(stim);
+	}
+	return ret;
+}
+
 static int switch_off(struct oni_dev *dev, struct oni_link *link)
 {
 	struct oni_stim *stim = &dev->stim;
@@ -79,14 +95,8 @@ static int switch_off(struct oni_dev *dev, struct oni_link *link)
 
 	/* The line first: it needs no answer. */
 	oni_fw_inhibit(&dev->fw, true);
-	ret = link ? oni_stim_off(dev, link, stim->loaded ? stim->loaded->hub : 0) :
-		     -ENODEV;
+	ret = write_off(dev, link, stim->loaded ? stim->loaded->hub : 0);
 	stim->in_hardware = false;
-	stim->confirmed = !ret;
-	if (!ret) {
-		stim->playing = false;
-		cut(stim);
-	}
 	return ret;
 }
 
@@ -265,6 +275,25 @@ static void after_train(struct oni_dev *dev, struct oni_link *link)
 		oni_stim_fault(dev, link, ONI_STIM_BECAUSE_LINK);
 }
 
+/*
+ * A stop that the headstage did not confirm is tried again as soon as it can be
+ * reached: what was armed for triggers from outside may be so still. A transport in
+ * error has to be reset first, which writes the safe state itself.
+ */
+static void mend(struct oni_dev *dev, struct oni_link *link)
+{
+	struct oni_stim *stim = &dev->stim;
+	u64 now = ktime_get_boottime_ns();
+
+	if (stim->confirmed || !stim->rows || !link || now < stim->mend_ns ||
+	    test_bit(ONI_DEV_FAULT, &dev->flags))
+		return;
+	if (oni_stim_linked(dev, link))
+		write_off(dev, link, 0);
+	stim->mend_ns = ktime_get_boottime_ns();
+	stim->mend_ns += MEND_REST * (stim->mend_ns - now);
+}
+
 static void tick(struct oni_dev *dev)
 {
 	struct oni_stim *stim = &dev->stim;
@@ -278,6 +307,7 @@ static void tick(struct oni_dev *dev)
 	if (stim->state == ONI_STIM_ARMED)
 		look(dev, link);
 	after_train(dev, link);
+	mend(dev, link);
 	oni_dev_exit(dev, idx);
 	mutex_unlock(&stim->lock);
 }
@@ -288,7 +318,7 @@ static u64 sleep_ns(struct oni_stim *stim)
 	u64 now = ktime_get_boottime_ns(), until = KTIME_MAX;
 
 	mutex_lock(&stim->lock);
-	if (stim->pid)
+	if (stim->pid || (!stim->confirmed && stim->rows))
 		until = now + IDLE_NS;
 	if (stim->state == ONI_STIM_ARMED)
 		until = min3(now + LOOK_NS, stim->dog_ns, stim->ttl_ns);

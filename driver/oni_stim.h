@@ -121,6 +121,7 @@ struct oni_stim {
 	u64 dog_ns;
 	u64 kick_pos;
 	u64 poll_ns;
+	u64 mend_ns;		/* the next try to confirm a stop, not before */
 	bool playing;		/* a train has begun and its end was not seen */
 	u64 train_end_ns;	/* of the last, also of earlier sessions */
 	struct oni_stim_walk walk;
@@ -174,6 +175,8 @@ int oni_stim_enable(struct oni_dev *dev, struct oni_link *link);
 int oni_stim_open(struct oni_dev *dev, struct oni_link *link);
 int oni_stim_trigger(struct oni_dev *dev, struct oni_link *link);
 int oni_stim_after_train(struct oni_dev *dev, struct oni_link *link);
+bool oni_stim_linked(struct oni_dev *dev, struct oni_link *link);
+u32 oni_stim_held(struct oni_dev *dev, struct oni_link *link);
 u32 oni_stim_poll_hub(struct oni_dev *dev, struct oni_link *link);
 void oni_stim_find(struct oni_dev *dev, struct oni_link *link);
 int oni_stim_set_step(struct oni_dev *dev, struct oni_link *link, u32 hub,

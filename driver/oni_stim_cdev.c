@@ -754,13 +754,20 @@ static u64 watchdog_ns(const struct oni_stim *stim)
 static int arm(struct oni_ioctl_ctx *ctx, struct oni_stim_arm *arg)
 {
 	struct oni_stim *stim = &ctx->dev->stim;
+	u32 because = 0;
 	u64 now;
 	int ret = 0;
 
 	if (!may_arm(ctx, arg))
 		return refuse(ctx, ONI_STIM_IOC_ARM, &arg->verdict);
-	if (!stim->in_hardware)
+	if (stim->in_hardware)
+		because = oni_stim_held(ctx->dev, ctx->link);
+	else
 		ret = into_hardware(ctx, ONI_STIM_IOC_ARM, &arg->verdict);
+	if (because) {
+		oni_stim_fault(ctx->dev, ctx->link, because);
+		return -EIO;
+	}
 	if (ret)
 		return ret;
 	/* Only now can anything come out; it goes back on with every stop. */

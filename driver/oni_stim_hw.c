@@ -180,6 +180,21 @@ static int write_checked(struct oni_dev *dev, struct oni_link *link, u32 addr,
 	return ret;
 }
 
+/* What holds its value is let alone: most amplitudes of most programs are 0. */
+static int settle(struct oni_dev *dev, struct oni_link *link, u32 addr, u32 reg,
+		  u32 val, struct oni_stim_verdict *v)
+{
+	u32 seen = ~val;
+	int ret;
+
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	ret = oni_reg_access(dev, link, addr, reg, false, &seen);
+	if (ret || seen == val)
+		return ret;
+	return write_checked(dev, link, addr, reg, val, v);
+}
+
 static int write_amplitudes(struct oni_dev *dev, struct oni_link *link, u32 addr,
 			    const struct oni_stim_chip *chip,
 			    struct oni_stim_verdict *v)
@@ -188,11 +203,11 @@ static int write_amplitudes(struct oni_dev *dev, struct oni_link *link, u32 addr
 	u32 c;
 
 	for (c = 0; c < ONI_STIM_CHANNELS && !ret; c++) {
-		ret = write_checked(dev, link, addr, RHS_NEG0 + c,
-				    chip->negative[c], v);
+		ret = settle(dev, link, addr, RHS_NEG0 + c, chip->negative[c],
+			     v);
 		if (!ret)
-			ret = write_checked(dev, link, addr, RHS_POS0 + c,
-					    chip->positive[c], v);
+			ret = settle(dev, link, addr, RHS_POS0 + c,
+				     chip->positive[c], v);
 	}
 	return ret;
 }
@@ -285,29 +300,52 @@ static int write_rhs(struct oni_dev *dev, struct oni_link *link,
 	return ret;
 }
 
-static int write_hs64(struct oni_dev *dev, struct oni_link *link,
-		      const struct oni_stim_loaded *l,
-		      struct oni_stim_verdict *v)
+#define HS64_BIPHASIC	1U
+#define HS64_CURRENT1	2U
+#define HS64_CURRENT2	3U
+#define HS64_REST	15U
+#define HS64_REGS	14U
+
+struct hs64_reg {
+	u32 reg;
+	u32 val;
+};
+
+/* Off, and then what the train is made of; in the order in which it is written. */
+static void hs64_regs(const struct oni_stim_hs64 *h, struct hs64_reg to[HS64_REGS])
 {
-	const struct oni_stim_hs64 *h = &l->program.hs64;
 	const u32 val[] = {
 		h->biphasic, h->current1, h->current2, h->duration1,
 		h->interphase, h->duration2, h->interpulse, h->pulses,
 		h->interburst, h->bursts, h->delay,
 	};
+	u32 i;
+
+	to[0] = (struct hs64_reg){ HS64_ENABLE, 0 };
+	to[1] = (struct hs64_reg){ HS64_POWERON, 0 };
+	for (i = 0; i < ARRAY_SIZE(val); i++)
+		to[2 + i] = (struct hs64_reg){ HS64_BIPHASIC + i, val[i] };
+	to[2 + i] = (struct hs64_reg){ HS64_REST, h->rest };
+	BUILD_BUG_ON(ARRAY_SIZE(val) + 3 != HS64_REGS);
+}
+
+static int write_hs64(struct oni_dev *dev, struct oni_link *link,
+		      const struct oni_stim_loaded *l,
+		      struct oni_stim_verdict *v)
+{
+	struct hs64_reg want[HS64_REGS];
 	const struct oni_stim_row *to;
-	int ret;
+	int ret = 0;
 	u32 i;
 
 	to = starter(&dev->stim);
 	if (!to)
 		return -ENODEV;
-	ret = write_checked(dev, link, to->addr, HS64_ENABLE, 0, v);
-	if (!ret)
-		ret = write_checked(dev, link, to->addr, HS64_POWERON, 0, v);
-	for (i = 0; i < ARRAY_SIZE(val) && !ret; i++)
-		ret = write_checked(dev, link, to->addr, 1 + i, val[i], v);
-	return ret ?: write_checked(dev, link, to->addr, 15, h->rest, v);
+	hs64_regs(&l->program.hs64, want);
+	for (i = 0; i < HS64_REGS && !ret; i++)
+		ret = write_checked(dev, link, to->addr, want[i].reg,
+				    want[i].val, v);
+	return ret;
 }
 
 /**
@@ -501,6 +539,106 @@ static u32 chip_holds(struct oni_dev *dev, struct oni_link *link, u32 n)
 	return bad ? ONI_STIM_BECAUSE_SEQUENCER : 0;
 }
 
+/* The port controller of a hub has the number of the hub as address. */
+static bool hub_linked(struct oni_dev *dev, struct oni_link *link, u32 hub)
+{
+	struct oni_device port;
+	u32 val = 0;
+
+	if (oni_find_device(dev, hub, &port) || port.id != ONI_ID_PORT)
+		return true;	/* no link that could be lost */
+	return !oni_reg_access(dev, link, hub, ONI_PORT_LINKSTATE, false,
+			       &val) &&
+	       (val & (ONI_LINK_LOCK | ONI_LINK_PASS)) ==
+	       (ONI_LINK_LOCK | ONI_LINK_PASS);
+}
+
+/**
+ * oni_stim_linked - can every stimulator be reached?
+ * @dev: the controller, stim->lock held
+ * @link: its link
+ *
+ * Asks the ports, which answer without a headstage.
+ */
+bool oni_stim_linked(struct oni_dev *dev, struct oni_link *link)
+{
+	const struct oni_stim *stim = &dev->stim;
+	u32 i;
+
+	lockdep_assert_held(&stim->lock);
+	for (i = 0; i < stim->rows; i++) {
+		u32 hub = stim->row[i].addr >> 8;
+
+		/* Rows of a hub follow each other. */
+		if (i && stim->row[i - 1].addr >> 8 == hub)
+			continue;
+		if (!hub_linked(dev, link, hub))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * One register that is not what a reset leaves: CURRENT2 is 0 then, and CURRENT1
+ * about no current, which does not balance a CURRENT2 of 0.
+ */
+static u32 hs64_mark_holds(struct oni_dev *dev, struct oni_link *link,
+			   const struct oni_stim_row *row)
+{
+	const struct oni_stim_hs64 *h = &dev->stim.loaded->program.hs64;
+
+	if (h->current2)
+		return reg_holds(dev, link, row, HS64_CURRENT2, h->current2);
+	return reg_holds(dev, link, row, HS64_CURRENT1, h->current1);
+}
+
+static u32 hs64_holds(struct oni_dev *dev, struct oni_link *link,
+		      const struct oni_stim_row *row)
+{
+	struct hs64_reg want[HS64_REGS];
+	u32 i, because = 0;
+
+	hs64_regs(&dev->stim.loaded->program.hs64, want);
+	for (i = 0; i < HS64_REGS && !because; i++)
+		because = reg_holds(dev, link, row, want[i].reg, want[i].val);
+	return because;
+}
+
+static u32 chips_hold(struct oni_dev *dev, struct oni_link *link)
+{
+	const struct oni_stim_loaded *l = dev->stim.loaded;
+	u32 n, because = 0;
+
+	for (n = 0; n < ONI_STIM_CHIPS && !because; n++)
+		if (l->program.chip[n].rows)
+			because = chip_holds(dev, link, n);
+	return because;
+}
+
+/**
+ * oni_stim_held - is what was loaded a while ago still there, and off?
+ * @dev: the controller, stim->lock held, something is in the hardware
+ * @link: its link
+ *
+ * Before it is switched on. Of headstage-64 every register: one that was reset
+ * meanwhile would deliver its power-on train.
+ *
+ * Return: ONI_STIM_BECAUSE_*, or 0.
+ */
+u32 oni_stim_held(struct oni_dev *dev, struct oni_link *link)
+{
+	const struct oni_stim_row *row = starter(&dev->stim);
+	u32 because;
+
+	lockdep_assert_held(&dev->stim.lock);
+	if (!hub_linked(dev, link, dev->stim.loaded->hub))
+		return ONI_STIM_BECAUSE_LINK;
+	if (row->id == ONI_ID_HS64_ESTIM)
+		return hs64_holds(dev, link, row);
+	because = reg_holds(dev, link, row, TRIG_ARMED, 0);
+	return because ?: chips_hold(dev, link);
+}
+
 /**
  * oni_stim_poll_hub - does the headstage still hold what was loaded?
  * @dev: the controller, stim->lock held, something is in the hardware
@@ -513,26 +651,18 @@ static u32 chip_holds(struct oni_dev *dev, struct oni_link *link, u32 n)
  */
 u32 oni_stim_poll_hub(struct oni_dev *dev, struct oni_link *link)
 {
-	const struct oni_stim_loaded *l = dev->stim.loaded;
 	const struct oni_stim_row *row = starter(&dev->stim);
-	struct oni_device port;
-	u32 val = 0, because, n;
+	u32 because;
 
-	/* The port controller of a hub has the number of the hub as address. */
-	if (!oni_find_device(dev, l->hub, &port) && port.id == ONI_ID_PORT &&
-	    (oni_reg_access(dev, link, l->hub, ONI_PORT_LINKSTATE, false,
-			    &val) ||
-	     (val & (ONI_LINK_LOCK | ONI_LINK_PASS)) !=
-	     (ONI_LINK_LOCK | ONI_LINK_PASS)))
+	if (!hub_linked(dev, link, dev->stim.loaded->hub))
 		return ONI_STIM_BECAUSE_LINK;
-	if (row->id == ONI_ID_HS64_ESTIM)
-		return reg_holds(dev, link, row, HS64_POWERON, 1);
+	if (row->id == ONI_ID_HS64_ESTIM) {
+		because = reg_holds(dev, link, row, HS64_POWERON, 1);
+		return because ?: hs64_mark_holds(dev, link, row);
+	}
 	because = reg_holds(dev, link, row, TRIG_ARMED, dev->stim.open);
 	/* Armed from outside looks like a reset: the tables tell them apart. */
-	for (n = 0; n < ONI_STIM_CHIPS && !because; n++)
-		if (l->program.chip[n].rows)
-			because = chip_holds(dev, link, n);
-	return because;
+	return because ?: chips_hold(dev, link);
 }
 
 /* --- steps ---------------------------------------------------------------------------- */

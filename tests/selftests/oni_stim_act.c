@@ -952,7 +952,48 @@ static int link_broken(struct act *a, const struct story *s)
 	return mend(a);
 }
 
-/* It is back in the middle of the train: a stop reaches it, the fault stays. */
+/* What was loaded is gone when it is to be armed, and the power-on train is there instead. */
+static int loaded_reset(struct act *a, const struct story *s)
+{
+	struct answer r;
+	uint32_t val;
+	int ret, i;
+
+	(void)s;
+	ret = must(a, 'd', "DISARM");
+	if (!ret)
+		ret = must(a, 'l', "LOAD");
+	if (!ret)
+		ret = ot_lab("model port a detach");
+	if (!ret)
+		ret = ot_lab("model port a attach");
+	if (ret)
+		return fail("loaded and reset", ret);
+	for (i = 0; i < 1000 && ot_reg_read(a->ctl, OST_HS64_DEV, 3, &val); i++)
+		ot_sleep_ms(5);
+	line("{\"e\":\"current2\",\"value\":%u}", val);
+	r = ask(a, 'a');
+	tell_try("ARM", r.ret, r.code);
+	r = ask(a, 'f');
+	tell_try("FIRE", r.ret, r.code);
+	r = ask(a, 'l');
+	tell_try("LOAD", r.ret, r.code);
+	tell_end(a, "end");
+	return 0;
+}
+
+/* Until the driver says that it is off by its own look, at most OST_SOON_MS. */
+static void wait_confirmed(struct act *a)
+{
+	uint64_t end = ot_now_ns() + OST_SOON_MS * 1000000ULL;
+	struct oni_stim_status st;
+
+	while (!ost_status(a->stim, &st) && !(st.flags & ONI_STIM_CONFIRMED) &&
+	       ot_now_ns() < end)
+		ot_sleep_ms(5);
+}
+
+/* It is back in the middle of the train: that is ended unasked, the fault stays. */
 static int link_mended(struct act *a, const struct story *s)
 {
 	int ret = befalls(a, "model port b break");
@@ -964,6 +1005,8 @@ static int link_mended(struct act *a, const struct story *s)
 		ret = mend(a);
 	if (ret)
 		return ret;
+	wait_confirmed(a);
+	tell_end(a, "alone");
 	tell_try("stop", ost_stop(), 0);
 	tell_end(a, "still");
 	return 0;
@@ -1071,6 +1114,7 @@ static const struct story stories[] = {
 	{ "channels", four_channels, SHORT, W, 0, 0, whole_trains },
 	{ "staggered", staggered, 0, 0, W, 0, 0, whole_trains },
 	{ "hs64", headstage_64, 5, 0, W, 0, 0, whole_trains },
+	{ "loaded-reset", headstage_64, 5, 0, W, 0, 0, loaded_reset },
 	{ "disarm", wave, LONG, W, 0, 0, disarm },
 	{ "release", wave, LONG, W, 0, 0, release },
 	{ "stop-node", wave, LONG, W, 0, 0, stop_node },

@@ -179,7 +179,19 @@ def link_broken(lab, judge, table, told):
     table.add(told, trains, "model port b break")
 
 
+def loaded_reset(lab, judge, told):
+    """A headstage-64 that was reset after LOAD would deliver 10 pulses of -2.5 mA: it is not armed."""
+    current2 = (told.first("current2") or {}).get("value")
+    lab.equal(current2, 0, "loaded-reset: the headstage has its power-on current")
+    lab.equal(told.tries()["ARM"][0], -_stim.EIO, "loaded-reset: ARM finds that it is not what was loaded")
+    lab.equal([told.tries()[call] for call in ("FIRE", "LOAD")], [(-_stim.EPERM, _stim.FAULTED)] * 2, "loaded-reset: FIRE and LOAD are refused")
+    ended(lab, told, "link hub-reset", {FAULT})
+    judge.nothing("loaded-reset: nothing is delivered")
+
+
 def link_mended(lab, told):
+    alone = told.first("alone") or {}
+    lab.equal((alone.get("state"), alone.get("flags", 0) & _stim.CONFIRMED), (FAULT, _stim.CONFIRMED), "link-mended: the driver ends it unasked, and the fault stays")
     lab.equal(told.tries()["stop"][0], 0, "link-mended: the stop node reaches the headstage again, and says so")
     still = told.first("still") or {}
     lab.equal((still.get("state"), still.get("flags", 0) & _stim.CONFIRMED), (FAULT, _stim.CONFIRMED), "link-mended: it is safe, and the fault stays")
@@ -307,6 +319,8 @@ def sums(lab):
     lab.ok(held(lab, "not-reported"), "a train that is not reported is a fault, and is cut off")
     # verifies: R32
     lab.ok(held(lab, "sequencer"), "a sequencer that reports an error is a fault, and is stopped")
+    # verifies: R05, R13, R32
+    lab.ok(held(lab, "loaded-reset"), "a headstage that was reset after its program was loaded is a fault, and is not armed")
     # verifies: R08, R16, R32, R33
     lab.ok(held(lab, "link-broken"), "a headstage that can not be reached delivers no more than the loaded train, and nobody says that it is safe")
     # verifies: R16, R33
@@ -343,6 +357,8 @@ def third(lab, judge, table):
     for name in ("not-armed", "not-triggered"):
         act = _stim.Act(lab, [name], power=True)
         undelivered(lab, judge, act.story(0))
+    act = _stim.Act(lab, ["loaded-reset"], power=True)
+    loaded_reset(lab, judge, act.story(0))
     act = _stim.Act(lab, ["not-reported", "sequencer", "link-mended", "link-broken"], power=True)
     n = stops(lab, judge, table, act, 0, ["not-reported", "sequencer", "link-mended"])
     link_mended(lab, act.told[2])
