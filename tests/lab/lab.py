@@ -73,6 +73,8 @@ GPIO_REGISTERS = 0x9030000	# PL061: data from 0 to 0x3ff, bits 2 to 9 of the add
 # An argument of the guest's kernel: no systemd, see guest/small-init.
 SMALL_INIT = "init=/usr/lib/oni-lab/small-init "
 
+# A guest that uses less of a processor than this in such a time, before its kernel has started a process, stands still.
+STILL_USED, STILL_SECONDS = 0.5, 15
 # The kernels that a guest can run instead of its own, and how much slower than that one they are under emulation: every time-out
 # is multiplied by it (see patient).
 SLOWNESS = {"debug-6.1": 4, "debug-6.12": 4, "debug-7.3": 4, "stock-6.12": 1, "stock-7.3": 1, "rt-6.1": 2, "arm64-6.1": 1}
@@ -248,6 +250,18 @@ def threads(pid):
     return ", ".join(out) or "gone"
 
 
+def processor_seconds(pid):
+    """What a process has used; 0 if there is none."""
+    with contextlib.suppress(OSError):
+        return sum(map(int, pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+    return 0
+
+
+def user_space_began(console):
+    """Whether the console of a guest has anything but lines of its kernel."""
+    return bool(re.search(r"^(?!\[ *\d+\.\d+\]).*\S", console.replace("\r", ""), re.M))
+
+
 def wait_for(what, seconds, condition):
     seconds = patient(seconds)
     end = time.monotonic() + seconds
@@ -400,6 +414,10 @@ class Qmp:
             return any(e["event"] == name and all(e.get("data", {}).get(k) == v for k, v in data.items())
                        for e in self.events[since:])
         wait_for(f"QMP event {name}", timeout, seen)
+
+
+class StandsStill(LabError):
+    """An emulator that does nothing, before a first process ran: whatever is under test has not begun."""
 
 
 class Command:
@@ -603,10 +621,16 @@ class Guest:
     def wait_boot(self, timeout=180):
         timeout = patient(timeout)
         end = time.monotonic() + timeout
+        used, since = 0, time.monotonic()
         while not self.ready.wait(0.2):
+            now = time.monotonic()
             if self.process.poll() is not None:
                 raise LabError(f"QEMU ended with status {self.process.returncode} while booting: {self._qemu_log()}")
-            if time.monotonic() > end:
+            if processor_seconds(self.process.pid) > used + STILL_USED:
+                used, since = processor_seconds(self.process.pid), now
+            if now > since + patient(STILL_SECONDS) and not user_space_began(self.console.read_text(errors="replace")):
+                raise StandsStill(f"QEMU has used {used:.1f} s of a processor, and none for {now - since:.0f} s")
+            if now > end:
                 raise LabError(f"the guest did not boot within {timeout} s: see {self.console}")
         # The modules of the card are loaded by udev's coldplug, which multi-user does not wait for.
         if kernel.machine == "x86_64":
@@ -806,8 +830,7 @@ class Lab:
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         self.results = []
-        self.guest, self.sims = None, []
-        self.run_dir = pathlib.Path(tempfile.mkdtemp(prefix="oni-lab-"))
+        self.guest, self.sims, self.run_dir = None, [], None
         self.payload, self.interactive = payload, interactive
         self.data = self.directory / "data"
         self.state = "no guest"	# what QEMU and the cards were at, when something went wrong
@@ -823,11 +846,7 @@ class Lab:
 
     def __enter__(self):
         try:
-            cards = self.options.get("sims", [DEFAULT_SIM])
-            for n, args in enumerate(cards):
-                self.sims.append(None if args is None else
-                                 Sim([str(a) for a in args], self.directory, self.run_dir, f"onisim{n or ''}"))
-            self.guest = Guest(self.directory, self.run_dir, self.payload, self.sims, self.options, self.interactive)
+            self._power_on()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -835,14 +854,27 @@ class Lab:
 
     def __exit__(self, failure, *_):
         if failure and self.guest:
-            self.state = "; ".join(f"{name}: {threads(pid)}" for name, pid in
-                                   [("QEMU", self.guest.process.pid), *((f"card{n}", sim.process.pid) for n, sim in enumerate(self.sims) if sim)])
+            self.state = self._what_all_do()
+        self._power_off()
+
+    def _power_on(self):
+        self.run_dir = pathlib.Path(tempfile.mkdtemp(prefix="oni-lab-"))
+        for n, args in enumerate(self.options.get("sims", [DEFAULT_SIM])):
+            self.sims.append(None if args is None else Sim([str(a) for a in args], self.directory, self.run_dir, f"onisim{n or ''}"))
+        self.guest = Guest(self.directory, self.run_dir, self.payload, self.sims, self.options, self.interactive)
+
+    def _power_off(self):
         if self.guest:
             self.guest.stop()
         for sim in self.sims:
             if sim:
                 sim.stop()
-        shutil.rmtree(self.run_dir, ignore_errors=True)
+        if self.run_dir:
+            shutil.rmtree(self.run_dir, ignore_errors=True)
+
+    def _what_all_do(self):
+        every = [("QEMU", self.guest.process.pid), *((f"card{n}", sim.process.pid) for n, sim in enumerate(self.sims) if sim)]
+        return "; ".join(f"{name}: {threads(pid)}" for name, pid in every)
 
     def note(self, text):
         for line in str(text).rstrip("\n").splitlines():
@@ -884,8 +916,20 @@ class Lab:
         return self.ok(done.returncode == 0, what, done.stdout)
 
     def boot(self):
-        """Wait for the guest and arm what its kernel has to watch itself with."""
-        self.guest.wait_boot()
+        """Wait for the guest and arm what its kernel has to watch itself with.
+
+        About one boot in a hundred of a debug kernel was seen to stand still in its first second, with every thread of QEMU asleep. No code
+        of ours runs in the guest by then. It is started anew, once, and that is told.
+        """
+        try:
+            self.guest.wait_boot()
+        except StandsStill as e:
+            self.note(f"stood still, started anew: {e}; {self._what_all_do()}")
+            self._power_off()
+            self.guest.console.rename(self.guest.console.with_suffix(".still"))
+            self.sims.clear()
+            self._power_on()
+            self.guest.wait_boot()
         self.note(f"booted Linux {self.guest.release} in {self.guest.boot_seconds:.0f} s")
         # An injected fault is no event; the stack dump that goes with each would look like a report.
         self.guest.sh("for f in /sys/kernel/debug/fail*/verbose; do [ ! -e $f ] || echo 0 >$f; done")
