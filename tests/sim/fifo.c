@@ -95,14 +95,14 @@ uint64_t fifo_room(const struct fifo *f)
 	return f->size - fifo_used(f);
 }
 
-uint64_t fifo_left(const struct fifo_device *d)
-{
-	return d->produced - d->delivered - d->lost;
-}
-
 uint64_t fifo_held(const struct fifo_device *d)
 {
-	return fifo_left(d) - d->discarded;
+	return d->in_ram + d->out;
+}
+
+uint64_t fifo_left(const struct fifo_device *d)
+{
+	return fifo_held(d) + d->discarded;
 }
 
 void fifo_put(struct fifo *f, uint32_t addr, const void *frame, size_t len)
@@ -118,6 +118,7 @@ void fifo_put(struct fifo *f, uint32_t addr, const void *frame, size_t len)
 		d->lost++;
 		return;
 	}
+	d->in_ram++;
 	memcpy(f->mem + f->tail % f->size, frame, len);
 	f->tail += len;
 	if (fifo_used(f) > f->peak)
@@ -158,6 +159,7 @@ void fifo_take(struct fifo *f, size_t len)
 	if (f->frame_end == f->head)
 		enter_frame(f);
 	while (f->frame_end <= to) {
+		f->dev[f->frame_dev].in_ram--;
 		f->dev[f->frame_dev].delivered++;
 		if (f->frame_end == to)
 			break;
@@ -177,6 +179,7 @@ unsigned int fifo_move(struct fifo *f, void *to, size_t len, struct fifo_end *en
 	while (f->frame_end <= from + len && n < max) {
 		end[n].at = (uint32_t)(f->frame_end - from);
 		end[n++].dev = f->frame_dev;
+		f->dev[f->frame_dev].in_ram--;
 		f->dev[f->frame_dev].out++;
 		if (f->frame_end == from + len)
 			break;
@@ -202,8 +205,10 @@ void fifo_discard(struct fifo *f)
 {
 	unsigned int i;
 
-	for (i = 0; i < f->devices; i++)
-		f->dev[i].discarded += fifo_held(&f->dev[i]) - f->dev[i].out;
+	for (i = 0; i < f->devices; i++) {
+		f->dev[i].discarded += f->dev[i].in_ram;
+		f->dev[i].in_ram = 0;
+	}
 	f->head = 0;
 	f->tail = 0;
 	f->frame_end = 0;

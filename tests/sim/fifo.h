@@ -3,7 +3,8 @@
  * fifo.h - card RAM: the byte FIFO between the devices and the read channel.
  *
  * Owns the memory and the account of every frame that went in: produced =
- * delivered + left + lost holds per device at any time.
+ * delivered + left + lost must hold per device at any time. Each of them is counted
+ * by what happens to a frame, none from the others, so that it can fail.
  *   produced   frames the device made
  *   delivered  frames whose last byte left the card
  *   left       frames in card RAM, whole or in part, or thrown away from there
@@ -29,6 +30,7 @@ struct fifo_device {
 	uint64_t produced, delivered, discarded, lost;
 	uint64_t first_clock, last_clock;	/* of this run; see run_frames */
 	uint64_t run_frames;
+	uint64_t in_ram;	/* frames of which something is still in the RAM */
 	uint64_t out;		/* frames that left the RAM and not the card, see stage.h */
 };
 
