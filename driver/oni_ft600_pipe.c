@@ -18,6 +18,7 @@
  * data is that of completions: what is in flight is taken home from the end of
  * the queue, so that only the first can have any.
  */
+#include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/slab.h>
@@ -27,6 +28,8 @@
 #include "oni_ft600.h"
 
 #define SEND_TIMEOUT		msecs_to_jiffies(2000)
+/* A shortage of memory is waited for so often: 1 + 2 + ... + 16 ms. */
+#define SEND_TRIES		5
 /*
  * A port that was unplugged shows as a burst of errors until the hub says so.
  * 1 + 2 + ... + 512 ms is longer than that takes.
@@ -254,12 +257,20 @@ static int clear_halt(struct ft600_in *in)
 	struct usb_device *udev = in->f->udev;
 	unsigned long flags;
 	bool halted;
+	int ret;
 
 	spin_lock_irqsave(&in->f->lock, flags);
 	halted = in->halted;
+	spin_unlock_irqrestore(&in->f->lock, flags);
+	if (!halted)
+		return 0;
+	ret = usb_clear_halt(udev, usb_rcvbulkpipe(udev, in->ep));
+	if (ret)
+		return ret;
+	spin_lock_irqsave(&in->f->lock, flags);
 	in->halted = false;
 	spin_unlock_irqrestore(&in->f->lock, flags);
-	return halted ? usb_clear_halt(udev, usb_rcvbulkpipe(udev, in->ep)) : 0;
+	return 0;
 }
 
 static void repair(struct ft600_in *in)
@@ -348,6 +359,11 @@ int ft600_in_start(struct ft600_in *in, unsigned int slots, u32 unit,
 		return ret;
 
 	spin_lock_irqsave(&in->f->lock, flags);
+	/* A pause takes home what is in flight after it has set this. */
+	if (in->f->frozen) {
+		spin_unlock_irqrestore(&in->f->lock, flags);
+		return -EIO;
+	}
 	oni_ft600_credit_renew(&in->credit);
 	in->request_again = false;
 	in->repeated = false;
@@ -452,6 +468,23 @@ static int out_result(struct ft600 *f, struct ft600_out *out, u32 bytes)
 	return urb->status == -ENOENT ? -ETIMEDOUT : -EIO;
 }
 
+/*
+ * Nothing was sent without memory, so that it can be tried again: a stop and the
+ * safe state must not fail for a shortage that is over in a moment.
+ */
+static int out_submit(struct ft600_out *out)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; ; i++) {
+		ret = usb_submit_urb(out->urb, GFP_NOIO);
+		if (ret != -ENOMEM || i == SEND_TRIES)
+			return ret;
+		msleep(1U << i);
+	}
+}
+
 /**
  * ft600_out_send - write to a bulk-OUT pipe
  * @f: the board
@@ -474,7 +507,7 @@ int ft600_out_send(struct ft600 *f, struct ft600_out *out, u32 bytes)
 		return -EIO;
 	reinit_completion(&out->done);
 	out->urb->transfer_buffer_length = bytes;
-	ret = usb_submit_urb(out->urb, GFP_NOIO);
+	ret = out_submit(out);
 	if (ret == -ENOMEM)
 		return ret;
 	if (ret)

@@ -264,8 +264,14 @@ static void unclaim(struct ft600 *f, struct usb_interface *going)
 /* The end of all traffic, in a state that the next owner can begin with. */
 static void hold_fifos(struct ft600 *f)
 {
+	int ret;
+
 	ft600_quiet(f);
-	gpio(f, FT600_GPIO_WRITE, FT600_GPIO0(1));
+	ret = gpio(f, FT600_GPIO_WRITE, FT600_GPIO0(1));
+	if (ret && ret != -ENODEV && !oni_link_is_lost(f->link))
+		dev_warn(&f->data_intf->dev,
+			 "the board's FIFOs could not be put into reset: %d\n",
+			 ret);
 }
 
 static int bring_up(struct ft600 *f)

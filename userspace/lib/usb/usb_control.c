@@ -376,15 +376,23 @@ static int rest_row(struct usb_board *b, const struct oni_device *row)
 	return send_words(b, frame, oni_write_frame_fill(frame, row->addr, words, rule->rest));
 }
 
-/* Outputs to 0, which a new owner finds them at. */
+/*
+ * Outputs to 0, which a new owner finds them at. -EOPNOTSUPP: a device takes frames of
+ * a size that is not known, the others are at 0.
+ */
 int usb_outputs_off(struct usb_board *b)
 {
+	int ret, err = 0;
 	uint32_t i;
-	int ret = 0;
 
-	for (i = 0; i < b->rows && !ret; i++)
+	for (i = 0; i < b->rows; i++) {
 		ret = rest_row(b, &b->table[i]);
-	return ret;
+		if (ret == -EOPNOTSUPP)
+			err = ret;
+		else if (ret)
+			return ret;
+	}
+	return err;
 }
 
 /* After each reset, when ownership ends, and before the board is given up. Not running. */
