@@ -526,26 +526,67 @@ static void a_file_that_cannot_be_read(void **state)
 	assert_non_null(strstr(f->problem.text, "1 MiB"));
 }
 
+static const char *const ready[] = { "utah", "micro-ecog", "clinical-ecog", "dbs", "hs64-bench" };
+
+#define READY	(sizeof(ready) / sizeof(ready[0]))
+
+static void ready_path(char *path, size_t len, const char *name)
+{
+	const char *top = getenv("TOP");
+
+	snprintf(path, len, "%s/userspace/policies/%s.ini", top ? top : ".", name);
+}
+
 /* What is installed can be used, and leaves no charge in tissue. */
 static void the_ready_policies(void **state)
 {
-	static const char *const names[] = { "utah", "micro-ecog", "clinical-ecog", "dbs", "hs64-bench" };
 	struct file *f = *state;
-	const char *top = getenv("TOP");
 	char path[500];
 	size_t i;
 	uint32_t n;
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "%s/userspace/policies/%s.ini", top ? top : ".", names[i]);
+	for (i = 0; i < READY; i++) {
+		ready_path(path, sizeof(path), ready[i]);
 		if (policy_read(&f->policy, path, &f->problem) < 0)
 			fail_msg("%s", f->problem.text);
 		for (n = 0; n < f->policy.uapi.classes; n++) {
 			assert_int_equal(f->policy.uapi.cls[n].max[ONI_STIM_EXTERNAL], 0);
-			assert_true(!strcmp(names[i], "hs64-bench") || !f->policy.uapi.cls[n].max[ONI_STIM_NET]);
+			assert_true(!strcmp(ready[i], "hs64-bench") || !f->policy.uapi.cls[n].max[ONI_STIM_NET]);
 			assert_true(f->policy.uapi.cls[n].max[ONI_STIM_SHANNON] <= policy_shannon(1500));
 		}
 	}
+}
+
+/* "key = number", and behind it a tag that says where the number comes from */
+static void each_number_of_them_has_a_source(void **state)
+{
+	static const char *const tags[] = { "[page]", "[calc]", "[notes]", "[own]" };
+	char path[500], line[300];
+	unsigned int numbers = 0;
+	const char *value;
+	size_t i, t;
+	FILE *in;
+
+	(void)state;
+	for (i = 0; i < READY; i++) {
+		ready_path(path, sizeof(path), ready[i]);
+		in = fopen(path, "r");
+		assert_non_null(in);
+		while (fgets(line, sizeof(line), in)) {
+			value = strstr(line, " = ");
+			if (*line == '#' || !value || !strchr("-0123456789", value[3]) ||
+			    !strncmp(line, "contacts", 8))
+				continue;
+			numbers++;
+			for (t = 0; t < sizeof(tags) / sizeof(tags[0]) && !strstr(line, tags[t]); t++)
+				;
+			if (t == sizeof(tags) / sizeof(tags[0]))
+				fail_msg("%s: no source: %s", path, line);
+		}
+		fclose(in);
+	}
+	/* nine classes of twelve numbers, and a window for each file */
+	assert_int_equal(numbers, 9 * 12 + READY);
 }
 
 /* ---- words ------------------------------------------------------------------------- */
@@ -657,6 +698,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(classes_and_the_return, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_that_cannot_be_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_ready_policies, setup, teardown),
+		cmocka_unit_test(each_number_of_them_has_a_source),
 		cmocka_unit_test(a_bound_names_who_and_by_how_much),
 		cmocka_unit_test(other_refusals_name_a_remedy),
 		cmocka_unit_test(every_code_has_a_name),
