@@ -2,7 +2,7 @@
 """_stim_session /dev/oniN PIPE - own the controller and its stimulators, and do what a named pipe says; runs in a guest without our tools.
 
 For the simulated headstage-rhs2116 on port B. Each line of the pipe is one word of Session.words, each is answered by one line of JSON:
-errno and code of the call's verdict (0: it was done), and state and because of the interlock after it. A thread reads the data and, while
+errno and verdict of the call (0: it was done), and state and because of the interlock after it. A thread reads the data and, while
 something is armed, says so. Nothing is ever fired. Contract used: include/uapi/linux/oni.h and oni_stim.h. Research use only, and not for electrodes.
 """
 import array
@@ -27,6 +27,7 @@ PORT, HEADSTAGE, DECIVOLTS, HUB = 0x002, 4, 50, 2
 LOAD_TESTER, TESTER_HZ = 0x00b, 250000000
 CONTACT, RETURN, CHANNELS = 0, 32, 16
 STEP_NA, STEPS, WIDTH = 1000, 10, 4	# of the program: a phase of 10 uA for 4 samples, and one back
+STRONG = 25	# steps that this policy allows
 # What the one who is silent gets; long, since an emulated machine that is busy may say nothing for a while.
 WATCHDOG_MS, TTL_MS, PATIENCE = 9000, 3600000, 120
 # In the order of enum oni_stim_limit.
@@ -63,10 +64,10 @@ def policy():
     return bytes(whole)
 
 
-def program():
+def program(steps):
     """(struct oni_stim_program, rows): one pulse that leaves nothing behind."""
     rows = ((0, 1 << 16 | 1), (WIDTH, 1), (2 * WIDTH, 0))
-    amplitudes = bytes([STEPS]) + bytes(CHANNELS - 1)
+    amplitudes = bytes([steps]) + bytes(CHANNELS - 1)
     chips = struct.pack("<2I", len(rows), STEP_NA) + 2 * amplitudes + struct.pack("<2I", 0, STEP_NA) + bytes(2 * CHANNELS)
     body = struct.pack("<5I", 1, 1, 1, WATCHDOG_MS, 0) + chips + bytes(12 * 4)
     return struct.pack("<I", 4 + len(body)) + body, b"".join(struct.pack("<2I", *row) for row in rows), len(rows)
@@ -135,13 +136,16 @@ class Session:
         self.reader.join()
         return answer
 
-    def load(self):
-        head, rows, n = program()
+    def load(self, steps=STEPS):
+        head, rows, n = program(steps)
         head, rows = array.array("B", head), array.array("B", rows)
         answer = ioctl(self.stim, LOAD, "<2I3Q2IQ32s", 0, self.nonce, head.buffer_info()[0], rows.buffer_info()[0], n, HUB, 0, bytes(32),
                        verdict=VERDICT)
         self.hash = bytes(answer[1][48:80])
         return answer
+
+    def load_strong(self):
+        return self.load(STRONG)
 
     def arm(self):
         self.kicking = True
@@ -169,7 +173,7 @@ class Session:
     def state(self):
         pass
 
-    words = {f.__name__: f for f in (claim, start, halt, load, arm, disarm, stop, silent, ended, ack, state)}
+    words = {f.__name__: f for f in (claim, start, halt, load, load_strong, arm, disarm, stop, silent, ended, ack, state)}
 
 
 def main():
@@ -180,9 +184,11 @@ def main():
     with open(os.open(sys.argv[2], os.O_RDWR), encoding="ascii") as pipe:
         for number, line in enumerate(pipe, 1):
             error, arg = session.words[line.strip()](session) or (0, bytes(VERDICT))
-            code = struct.unpack_from("<I", arg, len(arg) - VERDICT)[0] if error and len(arg) > VERDICT else 0
+            refused = error and len(arg) > VERDICT
+            verdict = struct.unpack_from("<2I2Q2I", arg, len(arg) - VERDICT) if refused else (0,) * 6
             state, because = session.status()
-            print(json.dumps({"n": number, "errno": error, "code": code, "state": state, "because": because}), flush=True)
+            said = dict(zip(("code", "contact", "asked", "allowed", "source", "where"), verdict))
+            print(json.dumps({"n": number, "errno": error, **said, "state": state, "because": because}), flush=True)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@ from _stim import ARMED, CLAIMED, EPERM, FAULT, LOADED
 
 CARDS = 7
 SESSION = CARDS - 1	# the card that is armed
+BOUNDLESS = 1	# one that may stimulate, and lacks most ceilings
+HEADSTAGE = ["--model", "port-b=rhs2116"]
 OPTIONS = {
-    "sims": [*(["--model", f"seed={n + 1}"] for n in range(SESSION)), ["--model", f"seed={CARDS}", "--model", "port-b=rhs2116"], _usb.BOARD],
+    "sims": [*(["--model", f"seed={n + 1}", *(HEADSTAGE if n in (BOUNDLESS, SESSION) else [])] for n in range(CARDS)), _usb.BOARD],
     "overlays": ["dts/overlays/qemu-virt.dtso", "tests/lab/tests/dt_arm64.dtso"],
     "kernels": ["arm64-6.1"], "own_kernel": False, "timeout": 300, "memory": "768M",
 }
@@ -46,6 +48,8 @@ BOARD = ZERO | {"stim_allowed": "0", "stim_hubs": "0x0", "inhibit": "1", "node":
 SESSION_KEY, SESSION_INHIBIT, USB_INHIBIT, INHIBIT, KEY, OTHER_INHIBIT = 1, 2, 4, 5, 6, 7
 ASSERTED, RELEASED = 0, 1	# active low
 INHIBITED = 76	# ONI_STIM_INHIBITED
+AMPLITUDE, FIRMWARE = 1, 2	# ONI_STIM_AMPLITUDE, ONI_STIM_BY_FIRMWARE
+ERANGE = 34
 
 # struct oni_port_power; prints the errno and the largest voltage that would be accepted.
 PORT_POWER = """
@@ -59,7 +63,6 @@ try:
 except OSError as e:
     print(e.errno, struct.unpack("<12I", arg)[8])
 """
-ERANGE = 34
 
 
 def run(lab):
@@ -103,6 +106,7 @@ def run(lab):
     lines(lab, full)
     supplies(lab, place[0], full, found[place[4]])
     board(lab)
+    ceilings(lab, found[place[BOUNDLESS]], found[place[SESSION]])
     session(lab, found[place[SESSION]])
 
     guest.sh("rmmod oni_riffa oni_ft600 oni")
@@ -198,6 +202,22 @@ class Trace:
 
 def ended(said, because, state):
     return (said["because"], said["state"]) == (_stim.BECAUSE[because], state)
+
+
+def ceilings(lab, boundless, described):
+    """No policy raises a ceiling of the device tree, and one that is missing allows nothing."""
+    do = Session(lab.guest, described)
+    said = do("load_strong")
+    # verifies: R28
+    lab.equal([said[key] for key in ("errno", "code", "contact", "asked", "allowed", "source", "state")],
+              [ERANGE, AMPLITUDE, 0, 25000, 20000, FIRMWARE, CLAIMED], "25 uA, which the policy allows, is refused by the 20 uA of the device tree")
+    lab.equal(do("load")["errno"], 0, "10 uA is not")
+    do.kill()
+    do = Session(lab.guest, boundless)
+    said = do("load")
+    # verifies: R28
+    lab.equal([said[key] for key in ("errno", "allowed", "source", "state")], [ERANGE, 0, FIRMWARE, CLAIMED], "a ceiling that is missing allows nothing, whatever the policy says")
+    do.kill()
 
 
 def session(lab, node):
