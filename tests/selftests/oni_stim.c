@@ -1202,11 +1202,17 @@ static int second_claimer(void *arg)
 	return 0;
 }
 
-/* verifies: R22 */
+/* verifies: R22, R25 */
 TEST_F(session, second_claimer_is_ebusy)
 {
+	struct oni_stim_event e;
+
 	EXPECT_EQ(0, in_child(second_claimer, NULL));
 	EXPECT_EQ(ONI_STIM_CLAIMED, state(self->stim));
+	ASSERT_EQ(0, ost_event(self->ev, ONI_STIM_EV_REFUSED, &e, OST_SOON_MS));
+	EXPECT_EQ(_IOC_NR(ONI_STIM_IOC_CLAIM), e.arg & 0xff);
+	EXPECT_EQ(ONI_STIM_BUSY, e.verdict.code);
+	EXPECT_NE((uint32_t)getpid(), e.tgid);
 }
 
 /* Every call of a session, none of which may work: the first one that did, or was refused otherwise. */
@@ -1231,6 +1237,41 @@ static int all_refused(FIXTURE_DATA(session) *s, uint64_t nonce, uint32_t code)
 	if (ost_call(s->stim, ONI_STIM_IOC_RELEASE, nonce, &v) != -EPERM || v.code != code)
 		return 7;
 	return 0;
+}
+
+/* Of a session in a FAULT only its end is left. verifies: R33 */
+TEST_F(session, nothing_works_in_a_fault)
+{
+	ASSERT_EQ(0, armed(self));
+	self->life.kick = false;
+	ASSERT_EQ(ONI_STIM_FAULT, ost_wait_state(self->stim, OST_IN(ONI_STIM_FAULT), W + OST_SOON_MS));
+	EXPECT_EQ(ONI_STIM_BECAUSE_WATCHDOG, because(self->stim));
+	EXPECT_EQ(7, all_refused(self, self->nonce, ONI_STIM_FAULTED));
+	EXPECT_EQ(ONI_STIM_FAULT, state(self->stim));
+}
+
+/* Whoever sets the clock of the wall neither ends nor prolongs anything. verifies: R07 */
+TEST_F(session, clock_that_is_set_changes_nothing)
+{
+	struct oni_stim_status st;
+	struct oni_stim_verdict v;
+	struct timespec was, t;
+	int i;
+
+	ASSERT_EQ(0, armed(self));
+	for (i = -1; i <= 1; i += 2) {
+		ASSERT_EQ(0, clock_gettime(CLOCK_REALTIME, &was));
+		t = was;
+		t.tv_sec += i * 86400;
+		ASSERT_EQ(0, clock_settime(CLOCK_REALTIME, &t));
+		ot_sleep_ms(100);
+		EXPECT_EQ(0, ost_status(self->stim, &st));
+		EXPECT_EQ(0, clock_settime(CLOCK_REALTIME, &was));
+		EXPECT_EQ(ONI_STIM_ARMED, st.state);
+		EXPECT_GE(W, st.watchdog_ms);
+		EXPECT_GE(TTL_MS, st.ttl_ms);
+	}
+	EXPECT_EQ(0, fire(self, &v));
 }
 
 static int child_of_owner(void *arg)
