@@ -26,6 +26,8 @@
  *   oni_dev::sig_lock	signal decoder and packet fifo; spinlock, irqsave
  *   (transport lock)	spinlock, irqsave
  *   oni_ring::lock	see oni_ring.h
+ * Beside these: oni_stream::read_lock, a mutex around the copy of a read(2), inside
+ * which page faults and oni_ring::lock are taken and nothing else.
  * mmap and poll take none of the mutexes, so no inversion with mmap_lock can
  * exist.
  */
