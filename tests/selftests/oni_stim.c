@@ -1240,7 +1240,7 @@ static int all_refused(FIXTURE_DATA(session) *s, uint64_t nonce, uint32_t code)
 }
 
 /* Of a session in a FAULT only its end is left. verifies: R33 */
-TEST_F(session, nothing_works_in_a_fault)
+TEST_F_TIMEOUT(session, nothing_works_in_a_fault, 120)
 {
 	ASSERT_EQ(0, armed(self));
 	self->life.kick = false;
@@ -1251,7 +1251,7 @@ TEST_F(session, nothing_works_in_a_fault)
 }
 
 /* Whoever sets the clock of the wall neither ends nor prolongs anything. verifies: R07 */
-TEST_F(session, clock_that_is_set_changes_nothing)
+TEST_F_TIMEOUT(session, clock_that_is_set_changes_nothing, 120)
 {
 	struct oni_stim_status st;
 	struct oni_stim_verdict v;
