@@ -1744,15 +1744,29 @@ TEST_F(session, ends_by_itself)
 }
 
 /* verifies: R40, R17 */
-TEST_F(session, first_train_and_the_next_come_not_too_soon)
+TEST_F_TIMEOUT(session, first_train_and_the_next_come_not_too_soon, 120)
 {
+	const uint64_t delay = ONI_STIM_ARM_DELAY_MS * 1000000ull;
 	struct oni_stim_verdict v;
+	int ret, tries = 0;
+	uint64_t begin;
+	bool late;
 
 	ASSERT_EQ(0, load(self, &v));
-	ASSERT_EQ(0, ost_arm(self->stim, self->nonce, self->hash, TTL_MS, &v));
-	self->life.kick = true;
-	EXPECT_VERDICT(EPERM, ONI_STIM_TOO_SOON,
-		       ost_call(self->stim, ONI_STIM_IOC_FIRE, self->nonce, &v));
+	do {	/* on a busy machine a FIRE may come when it is not too soon any more */
+		begin = ot_now_ns();
+		ASSERT_EQ(0, ost_arm(self->stim, self->nonce, self->hash, TTL_MS, &v));
+		self->life.kick = true;
+		ret = ost_call(self->stim, ONI_STIM_IOC_FIRE, self->nonce, &v);
+		late = !ret && ot_now_ns() - begin >= delay;
+		if (late) {
+			self->life.kick = false;
+			ASSERT_EQ(0, ost_call(self->stim, ONI_STIM_IOC_DISARM, self->nonce, &v));
+			ot_sleep_ms(ost_length_ns(&self->g) / 1000000 + 1000);
+		}
+	} while (late && ++tries < 10);
+	EXPECT_EQ(-EPERM, ret);
+	EXPECT_EQ(ONI_STIM_TOO_SOON, v.code);
 	EXPECT_EQ(ONI_STIM_ARM_DELAY_MS * 1000000ull, v.allowed);
 	EXPECT_GT(v.allowed, v.asked);
 	ASSERT_EQ(0, fire(self, &v));
