@@ -6,7 +6,8 @@
  * Rules that everything here keeps:
  * - ARMED has an owner, a ring and a program that is in the hardware.
  * - What leaves ARMED switches the hardware off before anything else, and what
- *   was not acknowledged is a FAULT.
+ *   was not acknowledged is a FAULT. A headstage that no word reaches loses its
+ *   supply then.
  * - Without a link nothing can be switched off: the state is a FAULT that says so.
  */
 #include <linux/kthread.h>
@@ -84,6 +85,9 @@ static int write_off(struct oni_dev *dev, struct oni_link *link, u32 hub)
 	if (!ret) {
 		stim->playing = false;
 		cut(stim);
+	} else if (link && ret != -ENODEV) {
+		/* Unknown how far it got: the whole train counts. */
+		oni_stim_unpower(dev, link, hub);
 	}
 	return ret;
 }

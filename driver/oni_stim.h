@@ -176,6 +176,7 @@ int oni_stim_open(struct oni_dev *dev, struct oni_link *link);
 int oni_stim_trigger(struct oni_dev *dev, struct oni_link *link);
 int oni_stim_after_train(struct oni_dev *dev, struct oni_link *link);
 bool oni_stim_linked(struct oni_dev *dev, struct oni_link *link);
+void oni_stim_unpower(struct oni_dev *dev, struct oni_link *link, u32 hub);
 u32 oni_stim_held(struct oni_dev *dev, struct oni_link *link);
 u32 oni_stim_poll_hub(struct oni_dev *dev, struct oni_link *link);
 void oni_stim_find(struct oni_dev *dev, struct oni_link *link);

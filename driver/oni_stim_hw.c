@@ -540,17 +540,34 @@ static u32 chip_holds(struct oni_dev *dev, struct oni_link *link, u32 n)
 }
 
 /* The port controller of a hub has the number of the hub as address. */
-static bool hub_linked(struct oni_dev *dev, struct oni_link *link, u32 hub)
+static bool hub_has_port(struct oni_dev *dev, u32 hub)
 {
 	struct oni_device port;
-	u32 val = 0;
 
-	if (oni_find_device(dev, hub, &port) || port.id != ONI_ID_PORT)
-		return true;	/* no link that could be lost */
-	return !oni_reg_access(dev, link, hub, ONI_PORT_LINKSTATE, false,
-			       &val) &&
-	       (val & (ONI_LINK_LOCK | ONI_LINK_PASS)) ==
-	       (ONI_LINK_LOCK | ONI_LINK_PASS);
+	return !oni_find_device(dev, hub, &port) && port.id == ONI_ID_PORT;
+}
+
+/* What the port says of the link to its headstage. */
+static int hub_link(struct oni_dev *dev, struct oni_link *link, u32 hub,
+		    bool *linked)
+{
+	u32 val = 0;
+	int ret;
+
+	*linked = true;
+	if (!hub_has_port(dev, hub))
+		return 0;	/* no link that could be lost */
+	ret = oni_reg_access(dev, link, hub, ONI_PORT_LINKSTATE, false, &val);
+	*linked = (val & (ONI_LINK_LOCK | ONI_LINK_PASS)) ==
+		  (ONI_LINK_LOCK | ONI_LINK_PASS);
+	return ret;
+}
+
+static bool hub_linked(struct oni_dev *dev, struct oni_link *link, u32 hub)
+{
+	bool linked;
+
+	return !hub_link(dev, link, hub, &linked) && linked;
 }
 
 /**
@@ -576,6 +593,56 @@ bool oni_stim_linked(struct oni_dev *dev, struct oni_link *link)
 			return false;
 	}
 	return true;
+}
+
+static void hub_unpower(struct oni_dev *dev, struct oni_link *link, u32 hub)
+{
+	bool linked;
+	u32 val = 0;
+
+	/* A controller that is silent would be so for every further access. */
+	if (hub_link(dev, link, hub, &linked) || linked)
+		return;
+	/* Once is enough, and what has no supply needs none taken away. */
+	if (!oni_reg_access(dev, link, hub, ONI_PORT_VOLTAGE, false, &val) &&
+	    !val)
+		return;
+	val = 0;
+	if (oni_reg_access(dev, link, hub, ONI_PORT_VOLTAGE, true, &val))
+		return;
+	oni_stim_event(dev, ONI_STIM_EV_UNPOWER, hub);
+	dev_warn_ratelimited(dev->dev.parent,
+			     "port 0x%03x: its headstage could not be stopped and was switched off\n",
+			     hub);
+}
+
+/**
+ * oni_stim_unpower - take the supply from headstages that no word reaches
+ * @dev: the controller, stim->lock held
+ * @link: its link
+ * @hub: of the headstage, 0: all
+ *
+ * For those that did not confirm a stop. Their ports answer without them, and without
+ * a supply nothing goes on. The phase that is under way ends early, so that up to the
+ * charge of one phase, which is below its ceiling, is not balanced; the alternative is
+ * a headstage of which nobody knows what it does. Only where the port says that the
+ * link is lost: others can be tried again.
+ */
+void oni_stim_unpower(struct oni_dev *dev, struct oni_link *link, u32 hub)
+{
+	const struct oni_stim *stim = &dev->stim;
+	u32 i;
+
+	lockdep_assert_held(&stim->lock);
+	for (i = 0; i < stim->rows; i++) {
+		u32 mine = stim->row[i].addr >> 8;
+
+		/* Rows of a hub follow each other. */
+		if (i && stim->row[i - 1].addr >> 8 == mine)
+			continue;
+		if (!hub || mine == hub)
+			hub_unpower(dev, link, mine);
+	}
 }
 
 /*

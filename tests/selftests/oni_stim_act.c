@@ -460,6 +460,19 @@ static int wait_end(struct act *a)
 	return state == ONI_STIM_ARMED ? fail("what was armed goes on", -ETIME) : 0;
 }
 
+/* After its supply was taken away; needs an acquisition that has ended. */
+static int power_again(struct act *a)
+{
+	struct oni_port_power p;
+	int ret;
+
+	ot_simple(a->ctl, ONI_IOC_STOP);
+	ret = ot_port(a->ctl, &p, OT_PORT_B, ONI_HUB_RHS2116, OST_RHS_DV);
+	if (!ret)
+		ret = ost_feed(a->ctl);
+	return ret ? fail("PORT_POWER", ret) : 0;
+}
+
 /* Until the train has ended by itself, and a little more. */
 static void wait_train(struct act *a)
 {
@@ -818,7 +831,18 @@ static int data_stall(struct act *a, const struct story *s)
 	return ret;
 }
 
-/* Registers are not answered any more: the stop is not acknowledged. */
+/* Until the driver says that it is off by its own look, at most OST_SOON_MS. */
+static void wait_confirmed(struct act *a)
+{
+	uint64_t end = ot_now_ns() + OST_SOON_MS * 1000000ULL;
+	struct oni_stim_status st;
+
+	while (!ost_status(a->stim, &st) && !(st.flags & ONI_STIM_CONFIRMED) &&
+	       ot_now_ns() < end)
+		ot_sleep_ms(5);
+}
+
+/* Registers are not answered any more, and then they are: the stop is not acknowledged at first. */
 static int mute(struct act *a, const struct story *s)
 {
 	int ret = befalls(a, "fault mute 4294967295");
@@ -830,22 +854,21 @@ static int mute(struct act *a, const struct story *s)
 	wait_end(a);
 	tell_try("ACK_FAULT", ost_call(a->stim, ONI_STIM_IOC_ACK_FAULT, 0, NULL), 0);
 	tell_end(a, "still");
-	return ot_lab("fault clear");
+	ret = ot_lab("fault clear");
+	if (ret)
+		return fail("fault clear", ret);
+	wait_confirmed(a);
+	tell_end(a, "alone");
+	return 0;
 }
 
-/* The link is there again, and a register behind it says so. */
-static int mend(struct act *a)
+/* What the port of the headstage supplies. */
+static void tell_supply(struct act *a)
 {
-	uint64_t end = ot_now_ns() + OST_SOON_MS * 1000000ULL;
-	int ret = ot_lab("model port b mend");
-	uint32_t val;
+	uint32_t dv = ~0U;
 
-	while (!ret && ot_reg_read(a->ctl, OST_TRIGGER_DEV, 3, &val)) {
-		if (ot_now_ns() > end)
-			return fail("the link does not come back", -ETIME);
-		ot_sleep_ms(5);
-	}
-	return ret ? fail("mend", ret) : 0;
+	ot_reg_read(a->ctl, OT_PORT_B, 3, &dv);
+	line("{\"e\":\"supply\",\"dv\":%u}", dv);
 }
 
 /* The port loses its deserialiser: the headstage keeps its power and goes on alone. */
@@ -936,7 +959,7 @@ static int sequencer(struct act *a, const struct story *s)
 	return ret ? ret : wait_end(a);
 }
 
-/* The headstage keeps its power, and no word reaches it until the train is over. */
+/* No word reaches the headstage: all that the driver can do is to take its supply away. */
 static int link_broken(struct act *a, const struct story *s)
 {
 	int ret = befalls(a, "model port b break");
@@ -945,11 +968,12 @@ static int link_broken(struct act *a, const struct story *s)
 	if (ret)
 		return ret;
 	wait_end(a);
+	tell_supply(a);
 	tell_try("stop", ost_stop(), 0);
 	tell_try("ACK_FAULT", ost_call(a->stim, ONI_STIM_IOC_ACK_FAULT, 0, NULL), 0);
 	wait_train(a);
 	tell_end(a, "still");
-	return mend(a);
+	return ot_lab("model port b mend");
 }
 
 /* What was loaded is gone when it is to be armed, and the power-on train is there instead. */
@@ -982,18 +1006,7 @@ static int loaded_reset(struct act *a, const struct story *s)
 	return 0;
 }
 
-/* Until the driver says that it is off by its own look, at most OST_SOON_MS. */
-static void wait_confirmed(struct act *a)
-{
-	uint64_t end = ot_now_ns() + OST_SOON_MS * 1000000ULL;
-	struct oni_stim_status st;
-
-	while (!ost_status(a->stim, &st) && !(st.flags & ONI_STIM_CONFIRMED) &&
-	       ot_now_ns() < end)
-		ot_sleep_ms(5);
-}
-
-/* It is back in the middle of the train: that is ended unasked, the fault stays. */
+/* A link that is whole again is of no use without a supply; with one it comes back safe. */
 static int link_mended(struct act *a, const struct story *s)
 {
 	int ret = befalls(a, "model port b break");
@@ -1001,15 +1014,17 @@ static int link_mended(struct act *a, const struct story *s)
 	(void)s;
 	if (!ret)
 		ret = wait_end(a);
-	if (!ret)
-		ret = mend(a);
+	if (!ret && (ret = ot_lab("model port b mend")))
+		fail("mend", ret);
 	if (ret)
 		return ret;
-	wait_confirmed(a);
-	tell_end(a, "alone");
+	tell_try("stop, no supply", ost_stop(), 0);
+	tell_end(a, "unpowered");
+	ret = power_again(a);
+	tell_end(a, "powered");
 	tell_try("stop", ost_stop(), 0);
 	tell_end(a, "still");
-	return 0;
+	return ret;
 }
 
 static int fault_owner_goes(struct act *a, const struct story *s)
@@ -1224,15 +1239,21 @@ static int prepare(struct act *a, const struct story *s)
 static int clean_up(struct act *a)
 {
 	struct oni_stim_status st;
+	uint32_t dv = 1;
 	int ret = 0;
 
 	owner_end(a);
 	ost_thread_end(&a->life);
 	if (a->gone)
 		return 0;
+	/* Without a supply nothing is confirmed, and the next story needs it. */
+	if (!ot_reg_read(a->ctl, OT_PORT_B, 3, &dv) && !dv)
+		ret = power_again(a);
 	if (!ost_status(a->stim, &st) && st.state == ONI_STIM_FAULT) {
-		ret = ost_call(a->stim, ONI_STIM_IOC_ACK_FAULT, 0, NULL);
-		tell_try("ACK", ret, 0);
+		int acked = ost_call(a->stim, ONI_STIM_IOC_ACK_FAULT, 0, NULL);
+
+		tell_try("ACK", acked, 0);
+		ret = ret ? ret : acked;
 	}
 	if (ost_wait_state(a->stim, OST_IN(ONI_STIM_SAFE), OST_SOON_MS) != ONI_STIM_SAFE)
 		ret = ret ? ret : fail("not safe afterwards", -ETIME);

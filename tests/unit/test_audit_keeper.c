@@ -140,25 +140,26 @@ static void every_kind_of_event_is_a_record(void **state)
 {
 	static const char *const names[] = {
 		"probe", "policy", "lower", "claim", "load", "arm", "fire", "delivered", "disarm",
-		"end", "fault", "ack", "refused", "step", "guarded", "remove", "event",
+		"end", "fault", "ack", "refused", "step", "guarded", "remove", "unpower",
+		"event",
 	};
 
 	(void)state;
 	begin(UINT64_MAX);
-	for (uint32_t i = 1; i <= 17; i++) {
+	for (uint32_t i = 1; i <= 18; i++) {
 		struct oni_stim_event e = event(i, i);
 
 		send_event(&e);
 	}
 	assert_int_equal(run(), KEEPER_GONE);
-	assert_int_equal(keeper.events, 17);
+	assert_int_equal(keeper.events, 18);
 	assert_int_equal(keeper.missing, 0);
 	expect(1, "begin", NULL);
 	expect(2, "open", "new");
 	expect(3, "controller", NULL);
-	for (unsigned int i = 0; i < 17; i++)
+	for (unsigned int i = 0; i < 18; i++)
 		expect(4 + i, names[i], NULL);
-	expect(21, "close", "controller gone");
+	expect(22, "close", "controller gone");
 	assert_int_equal(bench_verify(NULL, NULL), 0);
 }
 

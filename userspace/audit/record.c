@@ -20,6 +20,7 @@ static const char *const whats[] = {
 	[ONI_STIM_EV_END] = "end", [ONI_STIM_EV_FAULT] = "fault", [ONI_STIM_EV_ACK] = "ack",
 	[ONI_STIM_EV_REFUSED] = "refused", [ONI_STIM_EV_STEP] = "step",
 	[ONI_STIM_EV_GUARDED] = "guarded", [ONI_STIM_EV_REMOVE] = "remove",
+	[ONI_STIM_EV_UNPOWER] = "unpower",
 };
 
 static const char *const becauses[] = {

@@ -11,6 +11,7 @@ from _stim import CLAIMED, FAULT, LOADED, SAFE
 
 OPTIONS = {"sims": [["--model", "seed=1", "--model", "port-b=rhs2116"]], "timeout": 900}
 
+UNPOWER, PORT_B = 17, 2	# an event, and the device that it names
 WAVE = (0x200, 4)	# the electrode of every train that is cut
 
 # Trains that come to their end: how many, and what is told beside them.
@@ -38,11 +39,13 @@ CUT = {
     "not-reported": ("no-delivery", {FAULT}),
     "sequencer": ("sequencer", {FAULT}),
     "link-mended": ("link", {FAULT}),
+    "link-broken": ("link", {FAULT}),
 }
 
 # Those of them that something does to the card, and the request that it is.
-REQUEST = {"hub-reset": "model port b detach", "sequencer": "model stim seqerror b", "link-mended": "model port b break"}
-LATE = ["hub-reset", "not-reported", "sequencer", "link-mended"]	# that come after those of software
+REQUEST = {"hub-reset": "model port b detach", "sequencer": "model stim seqerror b", "link-mended": "model port b break",
+           "link-broken": "model port b break"}
+LATE = ["hub-reset", "not-reported", "sequencer", "link-mended", "link-broken"]	# that come after those of software
 # On a kernel that watches itself, one of each kind: what ends a train by a file, a program, the data, the clock.
 FEW = {"stop-node", "sigkill", "exec", "acquisition-stop", "ring-full", "ttl", "fault-latched"}
 
@@ -139,6 +142,9 @@ def unanswered(lab, judge, table, told):
     ended(lab, told, "unconfirmed link", {FAULT})
     lab.equal(told.tries()["ACK_FAULT"][0], -_stim.EIO, "mute: the fault can not be acknowledged meanwhile")
     lab.equal((told.first("still") or {}).get("state"), FAULT, "mute: it stays")
+    alone = told.first("alone") or {}
+    lab.equal((alone.get("state"), alone.get("flags", 0) & _stim.CONFIRMED), (FAULT, _stim.CONFIRMED),
+              "mute: the driver ends it unasked when it is answered again, and the fault stays")
     trains = judge.trains(told.first("program"))
     lab.ok(len(trains) == 1 and trains[0].beginning(), "mute: no more than the loaded train was delivered", [t.phases[-2:] for t in trains])
     table.add(told, trains, "fault mute 4294967295")
@@ -168,15 +174,20 @@ def undelivered(lab, judge, told):
     counted(lab, told, 1)
 
 
-def link_broken(lab, judge, table, told):
-    """What no software can end: the headstage has power, and no word reaches it."""
-    ended(lab, told, "link", {FAULT})
+def unpowered(lab, told):
+    """The supply was taken away, and that is told."""
+    events = [e["arg"] for e in told.of("ev") if e["what"] == UNPOWER]
+    lab.equal(events, [PORT_B], f"{told.name}: one event says that the port was switched off")
+
+
+def link_broken(lab, judge, told):
+    """No word reaches the headstage: it is switched off, and nobody says that it has confirmed."""
     lab.equal([told.tries()[call][0] < 0 for call in ("stop", "ACK_FAULT")], [True, True], "link-broken: neither stop nor acknowledgement claims to have worked")
     still = told.first("still") or {}
     lab.equal((still.get("state"), still.get("flags", 0) & _stim.CONFIRMED), (FAULT, 0), "link-broken: the fault stays, not confirmed")
-    trains = judge.trains(told.first("program"))
-    lab.ok(len(trains) == 1 and trains[0].whole(), "link-broken: the headstage delivers the loaded train, and then nothing", [t.phases[-2:] for t in trains])
-    table.add(told, trains, "model port b break")
+    lab.equal((told.first("supply") or {}).get("dv"), 0, "link-broken: the port has no voltage any more")
+    unpowered(lab, told)
+    judge.nothing("link-broken: after the supply was taken away")
 
 
 def loaded_reset(lab, judge, told):
@@ -190,11 +201,13 @@ def loaded_reset(lab, judge, told):
 
 
 def link_mended(lab, told):
-    alone = told.first("alone") or {}
-    lab.equal((alone.get("state"), alone.get("flags", 0) & _stim.CONFIRMED), (FAULT, _stim.CONFIRMED), "link-mended: the driver ends it unasked, and the fault stays")
-    lab.equal(told.tries()["stop"][0], 0, "link-mended: the stop node reaches the headstage again, and says so")
-    still = told.first("still") or {}
-    lab.equal((still.get("state"), still.get("flags", 0) & _stim.CONFIRMED), (FAULT, _stim.CONFIRMED), "link-mended: it is safe, and the fault stays")
+    lab.ok(told.tries()["stop, no supply"][0] < 0, "link-mended: no stop claims to have worked without a supply")
+    for when, confirmed in (("unpowered", 0), ("powered", _stim.CONFIRMED), ("still", _stim.CONFIRMED)):
+        seen = told.first(when) or {}
+        lab.equal((seen.get("state"), seen.get("flags", 0) & _stim.CONFIRMED), (FAULT, confirmed),
+                  f"link-mended, {when}: the fault stays, {'' if confirmed else 'not '}confirmed")
+    lab.equal(told.tries()["stop"][0], 0, "link-mended: with a supply the stop node reaches the headstage, and says so")
+    unpowered(lab, told)
 
 
 def data_stall(lab, judge, table, told):
@@ -307,8 +320,8 @@ def sums(lab):
     lab.ok(held(lab, "stale-kick"), "an owner that says what is no news is taken for dead")
     # verifies: R33
     lab.ok(held(lab, "fault-latched"), "a fault stays until it is acknowledged")
-    # verifies: R16, R33
-    lab.ok(held(lab, "mute"), "a stop that is not acknowledged is a fault that can not be acknowledged either")
+    # verifies: R16, R32, R33
+    lab.ok(held(lab, "mute"), "a stop that is not acknowledged is a fault that can not be acknowledged either, and is tried again")
     # verifies: R32
     lab.ok(held(lab, "link-loss"), "nobody takes the link away, or no more than the train is delivered")
     # verifies: R32, R05, R11
@@ -322,9 +335,9 @@ def sums(lab):
     # verifies: R05, R13, R32
     lab.ok(held(lab, "loaded-reset"), "a headstage that was reset after its program was loaded is a fault, and is not armed")
     # verifies: R08, R16, R32, R33
-    lab.ok(held(lab, "link-broken"), "a headstage that can not be reached delivers no more than the loaded train, and nobody says that it is safe")
+    lab.ok(held(lab, "link-broken"), "a headstage that can not be reached is switched off, and nobody says that it has confirmed")
     # verifies: R16, R33
-    lab.ok(held(lab, "link-mended"), "a stop reaches a headstage that is there again, and the fault stays")
+    lab.ok(held(lab, "link-mended"), "a headstage that was switched off comes back safe, and the fault stays")
     # verifies: R09
     lab.ok(held(lab, "outside-refused"), "a signal from outside starts nothing that was not allowed")
     # verifies: R09, R31, R03
@@ -360,9 +373,9 @@ def third(lab, judge, table):
     act = _stim.Act(lab, ["loaded-reset"], power=True)
     loaded_reset(lab, judge, act.story(0))
     act = _stim.Act(lab, ["not-reported", "sequencer", "link-mended", "link-broken"], power=True)
-    n = stops(lab, judge, table, act, 0, ["not-reported", "sequencer", "link-mended"])
+    stops(lab, judge, table, act, 0, ["not-reported", "sequencer", "link-mended", "link-broken"])
     link_mended(lab, act.told[2])
-    link_broken(lab, judge, table, act.story(n))
+    link_broken(lab, judge, act.told[3])
 
     act = _stim.Act(lab, ["outside-refused", "outside-allowed"], power=True)
     refused, allowed = act.story(0), act.story(1)

@@ -653,6 +653,11 @@ struct oni_stim_events {
  */
 #define ONI_STIM_EV_GUARDED	15U
 #define ONI_STIM_EV_REMOVE	16U
+/*
+ * A headstage that did not confirm a stop, and whose link is lost, was switched off;
+ * @arg: address of its port
+ */
+#define ONI_STIM_EV_UNPOWER	17U
 
 /**
  * struct oni_stim_event - something that happened
