@@ -121,6 +121,8 @@ struct oni_stim {
 	u64 dog_ns;
 	u64 kick_pos;
 	u64 poll_ns;
+	u64 flood_ns;		/* since when FIREs that come too soon are counted */
+	u32 flood;
 	u64 mend_ns;		/* the next try to confirm a stop, not before */
 	bool playing;		/* a train has begun and its end was not seen */
 	u64 train_end_ns;	/* of the last, also of earlier sessions */

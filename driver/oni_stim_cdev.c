@@ -938,6 +938,16 @@ static bool may_fire(struct oni_stim *stim, u64 now, struct oni_stim_verdict *v)
 	return duty_ok(stim, now, v);
 }
 
+/* Another FIRE has come too soon: is it one of too many? */
+static bool floods(struct oni_stim *stim, u64 now)
+{
+	if (now - stim->flood_ns >= NSEC_PER_SEC) {
+		stim->flood_ns = now;
+		stim->flood = 0;
+	}
+	return ++stim->flood >= ONI_STIM_FLOOD;
+}
+
 static void remember(struct oni_stim *stim, u64 now)
 {
 	const struct oni_stim_train *t = &stim->loaded->train;
@@ -961,9 +971,14 @@ static int fire(struct oni_ioctl_ctx *ctx, void *argp)
 	int ret;
 
 	if (!in_session(ctx, arg->nonce, v) ||
-	    !in_state(stim, ONI_STIM_ARMED, ONI_STIM_ARMED, v) ||
-	    !may_fire(stim, now, v))
+	    !in_state(stim, ONI_STIM_ARMED, ONI_STIM_ARMED, v))
 		return refuse(ctx, ONI_STIM_IOC_FIRE, v);
+	if (!may_fire(stim, now, v)) {
+		if (v->code == ONI_STIM_TOO_SOON && floods(stim, now))
+			oni_stim_fault(ctx->dev, ctx->link,
+				       ONI_STIM_BECAUSE_FLOOD);
+		return refuse(ctx, ONI_STIM_IOC_FIRE, v);
+	}
 	/* The thread may be late; the time is what counts. */
 	if (now >= min(stim->dog_ns, stim->ttl_ns)) {
 		oni_stim_poke(ctx->dev);

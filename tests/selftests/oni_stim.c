@@ -1776,6 +1776,42 @@ TEST_F_TIMEOUT(session, first_train_and_the_next_come_not_too_soon, 120)
 	EXPECT_GT(v.allowed, v.asked);
 }
 
+/*
+ * A program that asks without end is out of control: it is refused, and then stopped. One
+ * that looks every 5 ms (fire() above) is not. verifies: R46
+ */
+TEST_F_TIMEOUT(session, flood_of_fires_is_a_fault, 120)
+{
+	struct oni_stim_status st;
+	struct oni_stim_verdict v;
+	int i, ret, tries = 0;
+
+	ost_rhs(&self->g, W);
+	ost_pulses(&self->g, 1, 10, 15, 76, 150);	/* the next may come in a second */
+	ost_seal(&self->g);
+	ASSERT_EQ(0, armed(self));
+	do {	/* a guest may stand still for so long that it is no flood */
+		ASSERT_EQ(0, fire(self, &v));
+		/* Nothing is cut off: the log of the card wants every train in balance. */
+		ot_sleep_ms(ost_length_ns(&self->g) / 1000000 + 50);
+		for (i = 0; i < 2 * (int)ONI_STIM_FLOOD; i++) {
+			ret = ost_call(self->stim, ONI_STIM_IOC_FIRE, self->nonce, &v);
+			if (!ret || v.code != ONI_STIM_TOO_SOON)
+				break;
+		}
+		if (!ret)
+			ot_sleep_ms(ost_length_ns(&self->g) / 1000000 + 50);
+		ASSERT_EQ(0, ost_status(self->stim, &st));
+	} while (st.state == ONI_STIM_ARMED && ++tries < 10);
+	EXPECT_EQ(-EPERM, ret);
+	EXPECT_EQ(ONI_STIM_FAULTED, v.code);
+	EXPECT_EQ(ONI_STIM_FAULT, st.state);
+	EXPECT_EQ(ONI_STIM_BECAUSE_FLOOD, st.because);
+	EXPECT_TRUE(st.flags & ONI_STIM_CONFIRMED);
+	EXPECT_EQ(0, ost_call(self->stim, ONI_STIM_IOC_ACK_FAULT, 0, &v));
+	EXPECT_EQ(ONI_STIM_SAFE, state(self->stim));
+}
+
 /* Each is inside the policy, one behind the other are not. The log of the card says more. verifies: R17 */
 TEST_F(session, trains_keep_the_duty)
 {

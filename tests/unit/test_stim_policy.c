@@ -658,7 +658,7 @@ static void every_code_has_a_name(void **state)
 		assert_string_not_equal(words_code(i), "unknown");
 	for (i = 0; i <= ONI_STIM_BECAUSE_LOAD; i++)
 		assert_null(strstr(words_because(i), "does not know"));
-	for (i = ONI_STIM_BECAUSE_WATCHDOG; i <= ONI_STIM_BECAUSE_SEQUENCER; i++)
+	for (i = ONI_STIM_BECAUSE_WATCHDOG; i <= ONI_STIM_BECAUSE_FLOOD; i++)
 		assert_null(strstr(words_because(i), "does not know"));
 	assert_string_equal(words_code(99), "unknown");
 }

@@ -35,7 +35,7 @@ static const char *const becauses[] = {
 	[ONI_STIM_BECAUSE_UNCOMMANDED] = "uncommanded",
 	[ONI_STIM_BECAUSE_NO_DELIVERY] = "no-delivery",
 	[ONI_STIM_BECAUSE_UNCONFIRMED] = "unconfirmed",
-	[ONI_STIM_BECAUSE_SEQUENCER] = "sequencer",
+	[ONI_STIM_BECAUSE_SEQUENCER] = "sequencer", [ONI_STIM_BECAUSE_FLOOD] = "flood",
 };
 
 static const char *const codes[] = {

@@ -128,6 +128,7 @@ const char *words_because(uint32_t because)
 		[ONI_STIM_BECAUSE_NO_DELIVERY] = "a train that was commanded did not start",
 		[ONI_STIM_BECAUSE_UNCONFIRMED] = "the hardware did not acknowledge a stop",
 		[ONI_STIM_BECAUSE_SEQUENCER] = "the sequencer of a chip reported an error",
+		[ONI_STIM_BECAUSE_FLOOD] = "the program asked for trains far more often than it may",
 	};
 
 	if (because < COUNT(clauses) && clauses[because])

@@ -345,6 +345,14 @@ struct oni_stim_verdict {
 #define ONI_STIM_BECAUSE_NO_DELIVERY	36U	/* a train that did not start */
 #define ONI_STIM_BECAUSE_UNCONFIRMED	37U	/* a stop that was not acknowledged */
 #define ONI_STIM_BECAUSE_SEQUENCER	38U	/* SEQERROR of a chip */
+#define ONI_STIM_BECAUSE_FLOOD		39U	/* of FIREs that come too soon */
+
+/*
+ * So many FIREs of an armed owner that come too soon within a second are a fault: who
+ * asks so often does not know what it does. One that looks every 5 ms whether it may
+ * fire stays below.
+ */
+#define ONI_STIM_FLOOD		400U
 
 #define ONI_STIM_HASH_BYTES	32	/* SHA-256 */
 #define ONI_STIM_TTL_MAX_MS	3600000U
