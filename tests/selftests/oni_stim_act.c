@@ -1109,13 +1109,19 @@ static int hammered(struct act *a, const struct story *s)
 /* The host does it when it has seen the line; everything ends, perhaps this program too. */
 static int wait_for_host(struct act *a, const struct story *s)
 {
+	uint64_t end = ot_now_ns() + OST_SOON_MS * 1000000ULL;
 	int ret = fire_once(a);
+	uint32_t val;
 
 	(void)s;
 	if (ret)
 		return ret;
 	line("{\"e\":\"ready\"}");
-	return wait_end(a);
+	ret = wait_end(a);
+	/* A card that recovers from an error of the bus answers again when it has. */
+	while (!ret && !a->gone && ot_reg_read(a->ctl, OT_PORT_B, 3, &val) && ot_now_ns() < end)
+		ot_sleep_ms(20);
+	return ret;
 }
 
 #define LONG	250, 0			/* cycles of 9.6 ms, if fine: 2.4 s */

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""kernel_stim_pm - a machine that sleeps, or goes down, takes the stimulation with it; nothing starts by itself when it is back.
+"""kernel_stim_pm - a machine that sleeps, goes down or recovers from a bus error takes the stimulation with it; nothing starts by itself afterwards.
 
-The levels of pm_test, as in kernel_pm. At the power-off QEMU pauses, and the card is looked at in that moment.
+The levels of pm_test, as in kernel_pm. At a power-off or reboot QEMU pauses, and the card is looked at in that moment. Bus errors are those of kernel_aer.
 """
 import _kernel
 import _stim
+import kernel_aer
 
 OPTIONS = {"long": True, "sims": [["--model", "seed=1", "--model", "port-b=rhs2116"]], "timeout": 700, "append": "suspend.pm_test_delay=1"}
 
@@ -38,23 +39,40 @@ def asleep(lab, judge, level):
     judge.nothing(f"{level}: back again, whoever presses the button")
 
 
-def power_off(lab, judge):
+def bus_error(lab, judge, name):
+    what = f"{name} bus error"
+    act = begin(lab)
+    kernel_aer.inject(lab, what, name)
+    told = act.story(0)
+    cut = judged(lab, judge, told.first("program"), what)
+    # verifies: R34, R32
+    lab.ok(cut, f"{what}: it cuts a train off")
+    end = told.first("end") or {}
+    lab.ok(_stim.WHY.get(end.get("because")) in ("link", "acquisition", "unconfirmed"), f"{what}: the driver says why", end)
+    lab.ok(end.get("state") != _stim.ARMED, f"{what}: nothing is armed afterwards", end)
+    lab.equal(told.ret, 0, f"{what}: it is safe in the end")
+    lab.sim.control("model stim gpio b")
+    judge.nothing(f"{what}: recovered, whoever presses the button")
+
+
+def down(lab, judge, what, command):
     guest, qmp = lab.guest, lab.guest.qmp
-    qmp.execute("set-action", {"shutdown": "pause"})
+    # The guest was started so that a reboot is a shutdown, too.
+    qmp.execute("set-action", {"shutdown": "pause", "reboot": "shutdown"})
     since = len(qmp.events)
     act = begin(lab)
-    guest.start("systemctl poweroff --force --force || poweroff -f")
+    guest.start(command)
     qmp.wait_event("STOP", since, 90)
     # verifies: R34
-    lab.ok(judged(lab, judge, act.told[0].first("program"), "power-off"), "power-off: it cuts a train off")
+    lab.ok(judged(lab, judge, act.told[0].first("program"), what), f"{what}: it cuts a train off")
     lab.sim.control("model stim gpio b")
-    judge.nothing("power-off: a machine that is down, whoever presses the button")
+    judge.nothing(f"{what}: a machine that is down, whoever presses the button")
     qmp.execute("set-action", {"shutdown": "poweroff", "reboot": "reset"})
     guest.ready.clear()
     qmp.execute("system_reset")
     qmp.execute("cont")
     guest.wait_boot()
-    judge.nothing("power-off and on again")
+    judge.nothing(f"{what} and on again")
     qmp.execute("set-action", {"reboot": "shutdown"})
 
 
@@ -62,5 +80,8 @@ def run(lab):
     judge = _stim.Judge(lab)
     for level in ("devices", "core"):
         asleep(lab, judge, level)
-    power_off(lab, judge)
+    for name in kernel_aer.ERRORS:
+        bus_error(lab, judge, name)
+    down(lab, judge, "reboot", "systemctl reboot --force --force || reboot -f")
+    down(lab, judge, "power-off", "systemctl poweroff --force --force || poweroff -f")
     _kernel.conserved(lab, "after all of it")
