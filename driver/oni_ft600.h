@@ -12,9 +12,10 @@
  * no URB is in flight.
  *
  * Locking: ft600::lock (irqsave) protects what is listed below it and in struct
- * ft600_in, and every submission of an URB of a bulk-IN pipe: a pipe that is
- * switched off under the lock starts nothing any more. Data are copied without
- * it; ft600::pumping says who may copy. Lock order: ft600::lock, then the locks
+ * ft600_in, and every submission of an URB of a bulk-IN pipe by a completion: a
+ * pipe that is switched off under the lock starts nothing any more, once its
+ * work is over, which may wait for memory and submits without the lock. Data are
+ * copied without it; ft600::pumping says who may copy. Lock order: ft600::lock, then the locks
  * of the ring and of USB.
  * The core calls reset() alone, and one op of each group (rx, ctl, tx) at a
  * time: each group has its bulk-OUT pipe for itself, and the session pipe
@@ -79,7 +80,8 @@ enum ft600_in_state {
  * @ep: endpoint address
  * @cmd: session command that opens it, %FT600_SESSION_READ or _STREAM
  * @flying: URBs in flight
- * @work: repair after an error, and the look at a pipe that is @watched
+ * @work: repair after an error, what there was no memory for, and the look at a
+ *	pipe that is @watched
  * @take: consume what came in a slot, then ft600_in_again(); no lock held
  * @watched: data are expected all the time; constant
  * @slot: all slots
@@ -87,10 +89,11 @@ enum ft600_in_state {
  * @request: URB of the session packet that asks for more
  * @packet: its data
  * @state: ft600.lock, as all below
- * @idle: slots that are not in flight and hold no data
+ * @idle: slots that are not in flight and hold no data, the next one first
  * @credit: what was asked for
- * @requesting: @request is in flight
- * @request_again: and the next one is due
+ * @requesting: @request is in flight, or about to be
+ * @request_again: and the next one is due; or there was no memory for this one
+ * @starved: the work will submit what there was no memory for
  * @repeated: asked again in this silence
  * @moved: jiffies of the last completion
  * @errors: repairs since data came last
@@ -116,6 +119,7 @@ struct ft600_in {
 	struct oni_ft600_credit credit;
 	bool requesting;
 	bool request_again;
+	bool starved;
 	bool repeated;
 	unsigned long moved;
 	unsigned int errors;

@@ -17,6 +17,13 @@
  * which keeps what has arrived, and sets out again after a while. The order of
  * data is that of completions: what is in flight is taken home from the end of
  * the queue, so that only the first can have any.
+ *
+ * A transfer that cannot be submitted for lack of memory is no error: nothing
+ * was sent, and what is in flight goes on. Its slot stays idle, at the front.
+ * The next completion tries again, and so does the work, which may wait for
+ * memory. Any idle slot can be the next one, since it is filled in the order of
+ * submission, whichever it is. So can a request for data be made later. As long
+ * as memory is short the board's own takes the data, and nobody is told.
  */
 #include <linux/delay.h>
 #include <linux/jiffies.h>
@@ -39,6 +46,8 @@
 /* So many transfers without data in a row get a pause. */
 #define EMPTY_MAX		64
 #define EMPTY_PAUSE_MS		20
+/* What there was no memory for is tried again after so long. */
+#define STARVED_MS		1
 /* After such a silence a pipe that should have data is asked once more. */
 #define SILENT			msecs_to_jiffies(1000)
 
@@ -73,6 +82,20 @@ static void repair_later(struct ft600_in *in, unsigned int ms)
 {
 	in->state = FT600_IN_REPAIR;
 	mod_delayed_work(system_unbound_wq, &in->work, msecs_to_jiffies(ms));
+}
+
+/*
+ * There was no memory for an URB: the work will submit what is due. It is not put
+ * off by the next failure, which may come with each completion. Caller holds the
+ * lock.
+ */
+static void starve(struct ft600_in *in)
+{
+	if (in->starved || in->state != FT600_IN_ON)
+		return;
+	in->starved = true;
+	mod_delayed_work(system_unbound_wq, &in->work,
+			 msecs_to_jiffies(STARVED_MS));
 }
 
 /* An URB came back with @status, or was not taken. Caller holds the lock. */
@@ -119,6 +142,27 @@ static void session_packet(struct ft600 *f, u8 *buf, u8 ep, u32 cmd, u64 bytes)
 	oni_ft600_session(buf, ++f->seq, ep, cmd, bytes);
 }
 
+/* The packet is next to be submitted. Caller holds the lock. */
+static void request_begin(struct ft600_in *in)
+{
+	in->requesting = true;
+	in->request_again = false;
+	oni_ft600_credit_renew(&in->credit);
+	session_packet(in->f, in->packet, in->ep, in->cmd, in->credit.grant);
+}
+
+/* It was not taken. Caller holds the lock. */
+static void request_failed(struct ft600_in *in, int ret)
+{
+	in->requesting = false;
+	if (ret == -ENOMEM) {
+		in->request_again = true;
+		starve(in);
+	} else {
+		trouble(in, ret);
+	}
+}
+
 /* Ask for the next grant. Any context; caller holds the lock. */
 static void request(struct ft600_in *in)
 {
@@ -128,13 +172,10 @@ static void request(struct ft600_in *in)
 		in->request_again = true;
 		return;
 	}
-	in->request_again = false;
-	oni_ft600_credit_renew(&in->credit);
-	session_packet(in->f, in->packet, in->ep, in->cmd, in->credit.grant);
+	request_begin(in);
 	ret = usb_submit_urb(in->request, GFP_ATOMIC);
-	in->requesting = !ret;
 	if (ret)
-		trouble(in, ret);
+		request_failed(in, ret);
 }
 
 static void request_complete(struct urb *urb)
@@ -161,19 +202,44 @@ static void session_over(struct ft600_in *in)
 
 /* --- transfers ------------------------------------------------------------ */
 
-static void submit(struct ft600_slot *slot)
+/* The next slot to submit, as in flight. Caller holds the lock. */
+static struct ft600_slot *next_idle(struct ft600_in *in)
+{
+	struct ft600_slot *slot;
+
+	if (in->state != FT600_IN_ON || list_empty(&in->idle))
+		return NULL;
+	slot = list_first_entry(&in->idle, struct ft600_slot, node);
+	list_del(&slot->node);
+	usb_anchor_urb(slot->urb, &in->flying);
+	return slot;
+}
+
+/* It was not taken. Caller holds the lock. */
+static void submit_failed(struct ft600_slot *slot, int ret)
 {
 	struct ft600_in *in = slot->in;
-	int ret;
+
+	usb_unanchor_urb(slot->urb);
+	list_add(&slot->node, &in->idle);
+	if (ret == -ENOMEM)
+		starve(in);
+	else
+		trouble(in, ret);
+}
+
+/* Send out what is idle, as far as there is memory. Caller holds the lock. */
+static void submit_idle(struct ft600_in *in)
+{
+	struct ft600_slot *slot;
+	int ret = 0;
 
 	lockdep_assert_held(&in->f->lock);
-	usb_anchor_urb(slot->urb, &in->flying);
-	ret = usb_submit_urb(slot->urb, GFP_ATOMIC);
-	if (!ret)
-		return;
-	usb_unanchor_urb(slot->urb);
-	list_add_tail(&slot->node, &in->idle);
-	trouble(in, ret);
+	while (!ret && (slot = next_idle(in))) {
+		ret = usb_submit_urb(slot->urb, GFP_ATOMIC);
+		if (ret)
+			submit_failed(slot, ret);
+	}
 }
 
 /**
@@ -182,12 +248,8 @@ static void submit(struct ft600_slot *slot)
  */
 void ft600_in_again(struct ft600_slot *slot)
 {
-	struct ft600_in *in = slot->in;
-
-	if (in->state == FT600_IN_ON)
-		submit(slot);
-	else
-		list_add_tail(&slot->node, &in->idle);
+	list_add_tail(&slot->node, &slot->in->idle);
+	submit_idle(slot->in);
 }
 
 static void account(struct ft600_in *in, int status, u32 len)
@@ -238,17 +300,12 @@ static void in_complete(struct urb *urb)
 /* Send out all that is idle. Caller holds the lock. */
 static void set_out(struct ft600_in *in)
 {
-	struct ft600_slot *slot;
-
 	in->state = FT600_IN_ON;
+	in->starved = false;
 	in->moved = jiffies;
 	if (in->watched)
 		queue_delayed_work(system_unbound_wq, &in->work, SILENT);
-	while (in->state == FT600_IN_ON && !list_empty(&in->idle)) {
-		slot = list_first_entry(&in->idle, struct ft600_slot, node);
-		list_del(&slot->node);
-		submit(slot);
-	}
+	submit_idle(in);
 }
 
 /* Nothing is in flight. 0: the endpoint is not stalled any more. */
@@ -310,8 +367,39 @@ static void look_again(struct ft600_in *in)
 		in->repeated = true;
 		request(in);
 	}
-	if (in->state == FT600_IN_ON && in->watched)
+	if (in->state == FT600_IN_ON)
 		queue_delayed_work(system_unbound_wq, &in->work, SILENT);
+	spin_unlock_irqrestore(&in->f->lock, flags);
+}
+
+/*
+ * Submit what there was no memory for, and wait for memory. The lock is not held
+ * meanwhile: completions may go on, and who switches the pipe off waits for the
+ * work before it takes home what is in flight.
+ */
+static void refill(struct ft600_in *in)
+{
+	struct ft600_slot *slot;
+	unsigned long flags;
+	int ret = 0;
+
+	spin_lock_irqsave(&in->f->lock, flags);
+	in->starved = false;
+	if (in->state == FT600_IN_ON && in->request_again && !in->requesting) {
+		request_begin(in);
+		spin_unlock_irqrestore(&in->f->lock, flags);
+		ret = usb_submit_urb(in->request, GFP_NOIO);
+		spin_lock_irqsave(&in->f->lock, flags);
+		if (ret)
+			request_failed(in, ret);
+	}
+	while (!ret && (slot = next_idle(in))) {
+		spin_unlock_irqrestore(&in->f->lock, flags);
+		ret = usb_submit_urb(slot->urb, GFP_NOIO);
+		spin_lock_irqsave(&in->f->lock, flags);
+		if (ret)
+			submit_failed(slot, ret);
+	}
 	spin_unlock_irqrestore(&in->f->lock, flags);
 }
 
@@ -320,10 +408,13 @@ static void in_work(struct work_struct *work)
 	struct ft600_in *in = container_of(to_delayed_work(work),
 					   struct ft600_in, work);
 
-	if (READ_ONCE(in->state) == FT600_IN_REPAIR)
+	if (READ_ONCE(in->state) == FT600_IN_REPAIR) {
 		repair(in);
-	else
-		look_again(in);
+	} else {
+		refill(in);
+		if (in->watched)
+			look_again(in);
+	}
 }
 
 /**
