@@ -189,7 +189,6 @@ static inline int fault_setup(const char *percent, bool highmem)
 	int ret = 0;
 
 	ret = ret ? ret : fault_set("failslab", "ignore-gfp-wait", "N");
-	ret = ret ? ret : fault_set("failslab", "cache-filter", "N");
 	ret = ret ? ret : fault_set("fail_page_alloc", "ignore-gfp-wait", "N");
 	ret = ret ? ret : fault_set("fail_page_alloc", "ignore-gfp-highmem", highmem ? "N" : "Y");
 	ret = ret ? ret : fault_set("fail_page_alloc", "min-order", "0");

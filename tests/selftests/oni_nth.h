@@ -50,6 +50,7 @@ struct nth_test {
 	/* What must hold in the end; says what does not. @hit: there was a failure. */
 	int (*after)(const struct nth_chain *c, unsigned int nth, bool hit);
 	void (*rescue)(void);	/* a bad chain must not hide those behind it */
+	unsigned int stride;	/* at least so many are left out, in every chain */
 	bool verbose, every;
 };
 
@@ -132,12 +133,13 @@ static inline int nth_one(const struct nth_test *t, const struct nth_chain *c, u
 /* All failures of a chain: one result. */
 static inline void nth_sweep(const struct nth_test *t, const struct nth_chain *c)
 {
+	unsigned int stride = c->stride > t->stride ? c->stride : t->stride;
 	unsigned int nth, made, seen[4] = { 0 }, bad = 0;
 	uint64_t begin = ot_now_ns();
 	int ret = 1;
 
 	for (nth = 1; ret && nth <= NTH_MAX && bad < 5;
-	     nth += nth < 24 || t->every ? 1 : 1 + c->stride) {
+	     nth += nth < 24 || t->every ? 1 : 1 + stride) {
 		ret = nth_one(t, c, nth, seen);
 		bad += ret < 0;
 		if (ret < 0)
