@@ -8,6 +8,7 @@
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/vmalloc.h>
 
 #include "oni_compat.h"
 #include "oni_region.h"
@@ -262,16 +263,12 @@ static int alloc_chunks(struct oni_ring *ring)
 
 static void free_ring(struct oni_ring *ring)
 {
-	unsigned int i;
-
 	if (ring->chunk) {
 		free_chunks(ring);
 		kvfree(ring->chunk);
 	}
 	oni_region_put(ring->region);
-	if (ring->desc_pages)
-		for (i = 0; i < 1U << ring->desc_order; i++)
-			__free_page(ring->desc_pages + i);
+	vfree(ring->desc);
 	free_page((unsigned long)ring->prod);
 	free_page((unsigned long)ring->reader.cons);
 	kfree(ring);
@@ -307,12 +304,11 @@ struct oni_ring *oni_ring_create(u64 size, u32 block, struct oni_region *region)
 	if (reader_init(&ring->reader, ring))
 		goto fail;
 	ring->prod = (void *)get_zeroed_page(gfp);
-	ring->desc_order = get_order(ONI_DESC_COUNT * sizeof(*ring->desc));
-	ring->desc_pages = alloc_pages(gfp | __GFP_ZERO, ring->desc_order);
-	if (!ring->prod || !ring->desc_pages)
+	/* The hardware never sees them: any pages, as memory may be in pieces. */
+	ring->desc = __vmalloc(ONI_DESC_COUNT * sizeof(*ring->desc),
+			       gfp | __GFP_ZERO | __GFP_NOWARN);
+	if (!ring->prod || !ring->desc)
 		goto fail;
-	split_page(ring->desc_pages, ring->desc_order);
-	ring->desc = page_address(ring->desc_pages);
 	if (alloc_chunks(ring))
 		goto fail;
 

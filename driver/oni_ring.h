@@ -96,9 +96,7 @@ struct oni_ring {
 	unsigned int chunks;
 	struct page **chunk;
 	struct oni_region *region;	/* of the chunks; NULL: none */
-	unsigned int desc_order;
-	struct page *desc_pages;
-	struct oni_block *desc;
+	struct oni_block *desc;		/* vmalloc */
 	struct oni_ring_producer *prod;
 	struct oni_reader reader;
 

@@ -21,6 +21,7 @@
 #include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/vmalloc.h>
 
 #include "oni_compat.h"
 #include "oni_internal.h"
@@ -226,6 +227,21 @@ static int map_pages(struct vm_area_struct *vma, unsigned long addr,
 	return 0;
 }
 
+static int map_desc(struct vm_area_struct *vma, struct oni_ring *ring,
+		    unsigned long len)
+{
+	unsigned long off;
+	int ret;
+
+	for (off = 0; off < len; off += PAGE_SIZE) {
+		ret = map_pages(vma, vma->vm_start + off,
+				vmalloc_to_page((void *)ring->desc + off), 1);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
 static int map_data(struct vm_area_struct *vma, struct oni_ring *ring,
 		    unsigned long len)
 {
@@ -286,8 +302,7 @@ static int stream_mmap(struct file *file, struct vm_area_struct *vma)
 		return map_pages(vma, vma->vm_start,
 				 virt_to_page(stream->reader->cons), 1);
 	case OFF_DESC:
-		return map_pages(vma, vma->vm_start, ring->desc_pages,
-				 len >> PAGE_SHIFT);
+		return map_desc(vma, ring, len);
 	default:
 		return map_data(vma, ring, len);
 	}
