@@ -479,7 +479,7 @@ static int do_reg_batch(struct oni_ioctl_ctx *ctx, void *arg)
 	struct batch *b = arg;
 
 	return oni_reg_batch(ctx->dev, ctx->link, b->ops, b->arg->count,
-			     &b->arg->done);
+			     is_owner(ctx), &b->arg->done);
 }
 
 static int run_batch(struct oni_ioctl_ctx *ctx, struct batch *b)

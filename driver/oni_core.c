@@ -124,6 +124,7 @@ struct oni_link *oni_link_alloc(struct device *parent,
 	dev->dev.groups = oni_dev_groups;
 	dev->minor = -1;
 	mutex_init(&dev->lock);
+	mutex_init(&dev->reg_lock);
 	mutex_init(&dev->ctl_lock);
 	mutex_init(&dev->tx_lock);
 	mutex_init(&dev->table_lock);

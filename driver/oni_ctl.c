@@ -204,6 +204,21 @@ int oni_reg_access(struct oni_dev *dev, struct oni_link *link, u32 addr, u32 reg
 	return ret;
 }
 
+/*
+ * The same for a call of user space. These queue on a lock of their own, so that
+ * what stops stimulation meets at most one access of all of them.
+ */
+static int reg_access_queued(struct oni_dev *dev, struct oni_link *link, u32 addr,
+			     u32 reg, bool write, u32 *val)
+{
+	int ret;
+
+	mutex_lock(&dev->reg_lock);
+	ret = oni_reg_access(dev, link, addr, reg, write, val);
+	mutex_unlock(&dev->reg_lock);
+	return ret;
+}
+
 /**
  * oni_find_device - look up a row of the device table
  * @dev: the controller
@@ -229,7 +244,7 @@ int oni_reg_read(struct oni_dev *dev, struct oni_link *link, u32 addr, u32 reg,
 	struct oni_device row;
 	int ret = oni_find_device(dev, addr, &row);
 
-	return ret ?: oni_reg_access(dev, link, addr, reg, false, val);
+	return ret ?: reg_access_queued(dev, link, addr, reg, false, val);
 }
 
 /* Is @addr the information device of the hub that has Rhythm? */
@@ -267,7 +282,19 @@ int oni_reg_write(struct oni_dev *dev, struct oni_link *link, u32 addr,
 {
 	int ret = reg_write_check(dev, addr, reg, val);
 
-	return ret ?: oni_reg_access(dev, link, addr, reg, true, &val);
+	return ret ?: reg_access_queued(dev, link, addr, reg, true, &val);
+}
+
+static int batch_access(struct oni_dev *dev, struct oni_link *link,
+			struct oni_reg_op *op, bool queued)
+{
+	bool write = op->flags & ONI_REG_OP_WRITE;
+
+	if (queued)
+		return reg_access_queued(dev, link, op->dev_addr, op->reg_addr,
+					 write, &op->value);
+	return oni_reg_access(dev, link, op->dev_addr, op->reg_addr, write,
+			      &op->value);
 }
 
 static int batch_check(struct oni_dev *dev, const struct oni_reg_op *op)
@@ -286,12 +313,16 @@ static int batch_check(struct oni_dev *dev, const struct oni_reg_op *op)
  * @link: its link
  * @ops: the accesses; values and results are written into it
  * @n: how many
+ * @whole: for the owner: let no other call get between
  * @done: out: how many were executed, a failed one included
+ *
+ * A whole one is long, so it keeps other calls out and not ctl_lock: what stops
+ * stimulation gets between any two accesses.
  *
  * Return: 0, or the error of the check or of the access that ended it.
  */
 int oni_reg_batch(struct oni_dev *dev, struct oni_link *link,
-		  struct oni_reg_op *ops, u32 n, u32 *done)
+		  struct oni_reg_op *ops, u32 n, bool whole, u32 *done)
 {
 	int ret = 0;
 	u32 i;
@@ -301,19 +332,18 @@ int oni_reg_batch(struct oni_dev *dev, struct oni_link *link,
 		if (ret)
 			return ret;
 	}
-	mutex_lock(&dev->ctl_lock);
+	if (whole)
+		mutex_lock(&dev->reg_lock);
 	for (i = 0; i < n && !ret; i++) {
 		if (signal_pending(current)) {
 			ret = -EINTR;
 			break;
 		}
-		ret = reg_access_locked(dev, link, ops[i].dev_addr,
-					ops[i].reg_addr,
-					ops[i].flags & ONI_REG_OP_WRITE,
-					&ops[i].value);
+		ret = batch_access(dev, link, &ops[i], !whole);
 		ops[i].result = ret;
 	}
-	mutex_unlock(&dev->ctl_lock);
+	if (whole)
+		mutex_unlock(&dev->reg_lock);
 	*done = i;
 	return ret;
 }
@@ -610,11 +640,11 @@ static int identity_read(struct oni_dev *dev, struct oni_link *link)
 	if (!ret)
 		ret = oni_ctl_read(dev, link, ONI_REG_ACQCLKHZ, &v[1]);
 	if (!ret)
-		ret = oni_reg_access(dev, link, ONI_HUB_INFO, 0, false, &v[2]);
+		ret = reg_access_queued(dev, link, ONI_HUB_INFO, 0, false, &v[2]);
 	if (!ret)
-		ret = oni_reg_access(dev, link, ONI_HUB_INFO, 1, false, &v[3]);
+		ret = reg_access_queued(dev, link, ONI_HUB_INFO, 1, false, &v[3]);
 	if (!ret)
-		ret = oni_reg_access(dev, link, ONI_HUB_INFO, 2, false, &v[4]);
+		ret = reg_access_queued(dev, link, ONI_HUB_INFO, 2, false, &v[4]);
 	if (ret)
 		return ret == -EREMOTEIO ? -EPROTO : ret;
 	if (!v[1])
@@ -668,9 +698,12 @@ int oni_reset_locked(struct oni_dev *dev, struct oni_link *link)
 	WRITE_ONCE(dev->stim_safe, false);
 	oni_stim_reset_begins(dev);
 
+	/* Not in the middle of a batch of the owner. */
+	mutex_lock(&dev->reg_lock);
 	mutex_lock(&dev->ctl_lock);
 	ret = controller_reset(dev, link, &rows);
 	mutex_unlock(&dev->ctl_lock);
+	mutex_unlock(&dev->reg_lock);
 	if (ret)
 		goto fail;
 
@@ -862,7 +895,7 @@ void oni_ctl_fault_work(struct work_struct *work)
 static int port_write(struct oni_dev *dev, struct oni_link *link, u32 port,
 		      u32 reg, u32 val)
 {
-	return oni_reg_access(dev, link, port, reg, true, &val);
+	return reg_access_queued(dev, link, port, reg, true, &val);
 }
 
 static int port_off(struct oni_dev *dev, struct oni_link *link, u32 port)
@@ -882,8 +915,8 @@ static int port_wait_lock(struct oni_dev *dev, struct oni_link *link,
 	for (;;) {
 		bool last = time_after(jiffies, end);
 
-		ret = oni_reg_access(dev, link, pp->port, ONI_PORT_LINKSTATE,
-				     false, &pp->link);
+		ret = reg_access_queued(dev, link, pp->port, ONI_PORT_LINKSTATE,
+					false, &pp->link);
 		if (ret)
 			return ret;
 		if (pp->link & ONI_LINK_LOCK)
@@ -952,8 +985,8 @@ int oni_port_power_locked(struct oni_dev *dev, struct oni_link *link,
 	if (ret)
 		goto off;
 	/* The hub of a port has the number of its port controller. */
-	ret = oni_reg_access(dev, link, pp->port << 8 | ONI_HUB_INFO, 0, false,
-			     &pp->found);
+	ret = reg_access_queued(dev, link, pp->port << 8 | ONI_HUB_INFO, 0,
+				false, &pp->found);
 	if (ret == -EREMOTEIO)
 		ret = -ENOLINK;
 	if (!ret && (pp->found & 0xffff) != pp->headstage)

@@ -16,11 +16,15 @@
  *			one of them
  *   oni_dev::lock	state, owner, stream, dirty; mutex, held for whole
  *			operations (start, stop, reset, port power)
+ *   oni_dev::reg_lock	device registers for calls of user space: one access,
+ *			one batch of the owner, or one reset of the controller
+ *			at a time; mutex. Never together with oni_stim::lock:
+ *			the interlock does not wait for it
  *   oni_stim::lock	state of the interlock, see oni_stim.h; mutex
- *   oni_dev::ctl_lock	one controller transaction, or one batch, at a time;
- *			mutex
+ *   oni_dev::ctl_lock	one controller transaction at a time; mutex. At most
+ *			one of those who wait for it comes from reg_lock
  *   oni_dev::tx_lock	the write channel: one write(2) at a time, and no
- *			change of owner during it; mutex. Apart from the two
+ *			change of owner during it; mutex. Apart from the three
  *			above, so that a write waits for no register access
  *   oni_dev::table_lock	device table and identity; mutex, short
  *   oni_dev::sig_lock	signal decoder and packet fifo; spinlock, irqsave
@@ -134,6 +138,8 @@ struct oni_dev {
 
 	struct oni_stim stim;		/* has locks of its own */
 
+	struct mutex reg_lock;		/* register calls of user space */
+
 	struct mutex ctl_lock;		/* controller transactions */
 	bool trig_unsure;		/* last register access timed out */
 
@@ -201,7 +207,7 @@ int oni_reg_read(struct oni_dev *dev, struct oni_link *link, u32 addr, u32 reg,
 int oni_reg_write(struct oni_dev *dev, struct oni_link *link, u32 addr,
 		  u32 reg, u32 val);
 int oni_reg_batch(struct oni_dev *dev, struct oni_link *link,
-		  struct oni_reg_op *ops, u32 n, u32 *done);
+		  struct oni_reg_op *ops, u32 n, bool whole, u32 *done);
 int oni_reg_access(struct oni_dev *dev, struct oni_link *link, u32 addr, u32 reg,
 		   bool write, u32 *val);
 int oni_reg_sequence(struct oni_dev *dev, struct oni_link *link,

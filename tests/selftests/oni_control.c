@@ -764,6 +764,136 @@ TEST_F_TIMEOUT(batch, is_not_interrupted_by_another_thread, 60)
 	EXPECT_LT(0, others);
 }
 
+static void *write_two(void *arg)
+{
+	const uint32_t values[] = { OT_CLK_HZ / 250, OT_CLK_HZ / 200 };
+	struct meddler *m = arg;
+	unsigned int i;
+
+	for (i = 0; !m->quit; i++)
+		m->bad += ot_reg_write(m->fd, OT_HEARTBEAT, 1, values[i % 2]) != 0;
+	return NULL;
+}
+
+/* Reads the heartbeat's divider as often as it can be: did it change meanwhile? Or an error. */
+static int changed_meanwhile(int fd, uint32_t *last)
+{
+	struct oni_reg_op op[ONI_REG_BATCH_MAX];
+	int changed = 0, ret;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(op); i++)
+		op[i] = (struct oni_reg_op)RD(OT_HEARTBEAT, 1);
+	ret = ot_reg_batch(fd, op, ARRAY_SIZE(op), NULL);
+	for (i = 1; i < ARRAY_SIZE(op); i++)
+		changed |= op[i].value != op[0].value;
+	*last = op[0].value;
+	return ret ?: changed;
+}
+
+/* Nor is one that only reads, which does not keep the owner's other calls out. */
+TEST_F_TIMEOUT(batch, of_reads_is_not_interrupted_by_another_thread, 60)
+{
+	struct meddler m = { .fd = self->fd };
+	unsigned int changes = 0;
+	uint32_t now, before = 0;
+	int i;
+
+	ASSERT_EQ(0, pthread_create(&m.thread, NULL, write_two, &m));
+	for (i = 0; i < 20 && changes < 3; i++) {
+		EXPECT_EQ(0, changed_meanwhile(self->fd, &now));
+		changes += i && now != before;
+		before = now;
+		/* The other one gets its turn, once or twice. */
+		EXPECT_EQ(0, ot_reg_read(self->fd, OT_HEARTBEAT, 1, &now));
+	}
+	m.quit = true;
+	pthread_join(m.thread, NULL);
+	EXPECT_EQ(0, m.bad);
+	EXPECT_LT(0, changes);
+}
+
+/* Who does not own the controller does not hold up who does, however long the batch. */
+TEST_F_TIMEOUT(batch, of_another_file_lets_the_owner_between, 60)
+{
+	struct meddler m = { .fd = self->fd };
+	int i, changed = 0, other = ot_open(O_RDONLY);
+	uint32_t now;
+
+	ASSERT_LE(0, other);
+	ASSERT_EQ(0, pthread_create(&m.thread, NULL, write_two, &m));
+	for (i = 0; i < 20 && !changed; i++)
+		changed = changed_meanwhile(other, &now);
+	m.quit = true;
+	pthread_join(m.thread, NULL);
+	EXPECT_EQ(1, changed);
+	EXPECT_EQ(0, m.bad);
+	close(other);
+}
+
+struct batcher {
+	pthread_t thread;
+	int fd, ret;
+	volatile bool done;
+};
+
+static void *read_all(void *arg)
+{
+	struct batcher *b = arg;
+	uint32_t last;
+
+	b->ret = changed_meanwhile(b->fd, &last);
+	b->done = true;
+	return NULL;
+}
+
+/* Begin a batch that the owner gives up under: how many of its reads were done when everything was safe? */
+static int reads_before_safe(int fd, uint64_t *writes)
+{
+	struct batcher b = { .fd = fd };
+	struct oni_stats before, now;
+	int ret = ot_stats(fd, &before);
+
+	if (ret || pthread_create(&b.thread, NULL, read_all, &b))
+		return ret ?: -EAGAIN;
+	do {
+		ret = ot_stats(fd, &now);
+	} while (!ret && !b.done && now.reg_reads < before.reg_reads + 2);
+	if (!ret)
+		ret = ot_simple(fd, ONI_IOC_RELEASE);
+	if (!ret)
+		ret = ot_stats(fd, &now);
+	pthread_join(b.thread, NULL);
+	*writes = now.reg_writes - before.reg_writes;
+	return ret ?: b.ret ?: (int)(now.reg_reads - before.reg_reads);
+}
+
+/*
+ * The safe state, which is written when the owner gives up, waits for one access and
+ * not for his whole batch. Its own reads are counted, too: fewer than are in a batch
+ * says that this was not over.
+ */
+TEST_F_TIMEOUT(batch, does_not_hold_up_the_safe_state, 120)
+{
+	int i, reads = ONI_REG_BATCH_MAX;
+	struct oni_port_power p;
+	uint64_t writes = 0;
+
+	if (ot_board()->transport == ONI_TRANSPORT_RIFFA)
+		ASSERT_EQ(0, ot_port(self->fd, &p, OT_PORT_A, ONI_HUB_HS64, 60));
+	for (i = 0; i < 20 && reads >= ONI_REG_BATCH_MAX; i++) {
+		ASSERT_EQ(0, ot_simple(self->fd, ONI_IOC_CLAIM));
+		reads = reads_before_safe(self->fd, &writes);
+	}
+	EXPECT_GT(ONI_REG_BATCH_MAX, reads);
+	EXPECT_LT(0, reads);
+	EXPECT_LT(0, writes);
+	ASSERT_EQ(0, ot_simple(self->fd, ONI_IOC_CLAIM));
+	if (ot_board()->transport == ONI_TRANSPORT_RIFFA) {
+		EXPECT_EQ(0, ot_port(self->fd, &p, OT_PORT_A, 0, 0));
+	}
+}
+
 static void on_alarm(int sig)
 {
 	(void)sig;

@@ -149,8 +149,8 @@ int onidev_reg_read(struct onidev_controller *ctl, uint32_t addr, uint32_t reg, 
 int onidev_reg_write(struct onidev_controller *ctl, uint32_t addr, uint32_t reg, uint32_t value);
 /*
  * @count accesses (1 ... ONI_REG_BATCH_MAX, or EINVAL) in order and in one call, with
- * no other access between them; see struct oni_reg_batch. All are checked before the
- * first is executed. -1 and the errno of the first that failed, which ends the batch:
+ * no access of another call between them if this program owns the controller; see
+ * struct oni_reg_batch. All are checked before the first is executed. -1 and the errno of the first that failed, which ends the batch:
  * @done (may be NULL) says how many were executed, that one included, and ->result of
  * these what became of each. Those behind it can be tried in a batch of their own.
  */

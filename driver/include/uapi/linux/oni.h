@@ -325,7 +325,10 @@ struct oni_reg_op {
  * @op_size: sizeof(struct oni_reg_op); EINVAL for another value
  * @reserved: zero
  *
- * No other register access gets between two of a batch. All of them are
+ * Between two of a batch of the owner gets no register access of another call;
+ * only the kernel's own do, which stop stimulation or watch over it. A batch of
+ * another file, which can only read, holds nobody up: accesses of others may
+ * get between any two of it. All of them are
  * checked before the first is executed, with the errors of struct oni_reg:
  * EINVAL, ENOENT, EPERM. A batch that only reads needs no ownership. The first
  * one that fails ends the batch: the call returns its error (EREMOTEIO,
