@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """kernel_aer - bus errors: the acquisition ends with EIO, PCI error recovery brings the card back, nothing starts by itself.
 
+A block that was under way may be in the card's account and not in the ring: nobody looks at the hardware after the error.
+
 QEMU injects the error at the root port above the card: its non-fatal one is recovered without a reset, for its fatal one the kernel
 resets the link, and the card comes back as after power-on.
 """
@@ -70,3 +72,4 @@ def run(lab):
         streaming(lab, name)
     lab.ok(lab.guest.sh("ls /dev/oni*").split().count("/dev/oni0") == 1, "it is still the same device")
     _kernel.conserved(lab, "after all errors")
+    _kernel.published(lab, "after all errors", errors=len(ERRORS))	# of those while streaming

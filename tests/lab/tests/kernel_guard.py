@@ -65,4 +65,6 @@ def run(lab):
     lab.equal(swept["model.stim_triggers"], 0, "nothing was ever triggered")
     lab.equal([k for k, v in swept.items() if k.endswith("savevoltage_writes") and v], [], "no voltage was saved")
     lab.equal([k for k in by_sweep if "voltage" in k], [], "no voltage was changed")
+    _kernel.works(lab, "afterwards")
     _kernel.conserved(lab, "afterwards")
+    _kernel.published(lab, "afterwards")

@@ -67,3 +67,4 @@ def run(lab):
     for level in ("devices", "platform", "core"):
         streaming(lab, level)
     _kernel.conserved(lab, "after all suspends")
+    _kernel.published(lab, "after all suspends")
