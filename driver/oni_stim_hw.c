@@ -539,6 +539,12 @@ static u32 chip_holds(struct oni_dev *dev, struct oni_link *link, u32 n)
 	return bad ? ONI_STIM_BECAUSE_SEQUENCER : 0;
 }
 
+/* Is this the first row of its hub? Rows of a hub follow each other. */
+static bool first_of_hub(const struct oni_stim_row *row, u32 i)
+{
+	return !i || row[i - 1].addr >> 8 != row[i].addr >> 8;
+}
+
 /* The port controller of a hub has the number of the hub as address. */
 static bool hub_has_port(struct oni_dev *dev, u32 hub)
 {
@@ -583,15 +589,10 @@ bool oni_stim_linked(struct oni_dev *dev, struct oni_link *link)
 	u32 i;
 
 	lockdep_assert_held(&stim->lock);
-	for (i = 0; i < stim->rows; i++) {
-		u32 hub = stim->row[i].addr >> 8;
-
-		/* Rows of a hub follow each other. */
-		if (i && stim->row[i - 1].addr >> 8 == hub)
-			continue;
-		if (!hub_linked(dev, link, hub))
+	for (i = 0; i < stim->rows; i++)
+		if (first_of_hub(stim->row, i) &&
+		    !hub_linked(dev, link, stim->row[i].addr >> 8))
 			return false;
-	}
 	return true;
 }
 
@@ -637,10 +638,7 @@ void oni_stim_unpower(struct oni_dev *dev, struct oni_link *link, u32 hub)
 	for (i = 0; i < stim->rows; i++) {
 		u32 mine = stim->row[i].addr >> 8;
 
-		/* Rows of a hub follow each other. */
-		if (i && stim->row[i - 1].addr >> 8 == mine)
-			continue;
-		if (!hub || mine == hub)
+		if (first_of_hub(stim->row, i) && (!hub || mine == hub))
 			hub_unpower(dev, link, mine);
 	}
 }
