@@ -162,7 +162,7 @@ class Kernel:
         ram = ["-smp", "2", "-m", memory, "-object", f"memory-backend-memfd,id=mem,size={memory},share=on"]
         if self.machine == "x86_64":
             # Native PCIe hot-plug, as on real slots, instead of ACPI's.
-            return ["-machine", "q35,memory-backend=mem,hpet=off,sata=off,i8042=off", "-cpu", "max,svm=off,erms=off,fsrm=off", *ram,
+            return ["-machine", "q35,memory-backend=mem,hpet=off,sata=off,i8042=off", "-cpu", "max,svm=off", *ram,
                     "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"]
         board = "virt,gic-version=3,memory-backend=mem" + (f",dumpdtb={dump}" if dump else "")
         return ["-machine", board, "-cpu", "cortex-a72", *ram, *(["-dtb", dtb] if dtb else [])]
